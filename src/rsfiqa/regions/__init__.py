@@ -1,1 +1,1 @@
-"""Placeholder docstring."""
+"""Step 1: a picture becomes a partition into regions."""

@@ -1,0 +1,127 @@
+"""A picture's features on one grid: what region-aware attention reads.
+
+Backbones differ in depth and stride. Their maps are brought to one grid of positions: finer maps
+by area averages together with their deviation inside each cell (so that noise and blur far below
+the cell size stay visible), coarser ones by bilinear interpolation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rsfiqa.encoders.backbone import FeatureMaps, TimmBackbone
+
+CELL = 16
+"""Pixels a grid cell covers along each side, until the grid is full."""
+MAX_CELLS = 1024
+MIN_SIDE, MAX_SIDE = 8, 128
+
+
+@dataclass(frozen=True)
+class GridFeatures:
+    """Features of a batch of pictures of one size.
+
+    Attributes:
+        positions: `[B, C, h, w]`, all maps of all backbones side by side.
+        context: `[B, D]`, the same for the whole picture: class tokens, and mean and deviation of
+            every map at its own resolution.
+        semantic: `[B, S, h, w]`, the two deepest maps of the first backbone, each of unit length at
+            every position, for segmenting.
+    """
+
+    positions: Tensor
+    context: Tensor
+    semantic: Tensor
+
+
+def grid_shape(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the grid for a picture: about 16 pixels a cell, at most 1024 cells.
+
+    Example:
+        >>> grid_shape(512, 512), grid_shape(768, 1024), grid_shape(32, 32), grid_shape(40, 4000)
+        ((32, 32), (28, 37), (8, 8), (8, 128))
+    """
+    scale = min(1.0, (MAX_CELLS / (height * width / CELL**2)) ** 0.5)
+    rows = min(max(round(height / CELL * scale), MIN_SIDE), MAX_SIDE)
+    columns = min(max(round(width / CELL * scale), MIN_SIDE), MAX_SIDE)
+    if rows * columns > MAX_CELLS:
+        # Rounding or a clamped short side: give way on the long side.
+        if rows >= columns:
+            rows = MAX_CELLS // columns
+        else:
+            columns = MAX_CELLS // rows
+    return rows, columns
+
+
+class GridEncoder(nn.Module):
+    """Several backbones side by side, on one grid.
+
+    Args:
+        backbones: at least one; the first one's deepest maps serve as `semantic`.
+    """
+
+    def __init__(self, backbones: Sequence[TimmBackbone]) -> None:
+        super().__init__()
+        self.backbones = nn.ModuleList(backbones)
+
+    @property
+    def name(self) -> str:
+        """Identifies the features: backbones, depths and grid."""
+        parts = [
+            f"{b.name}[{','.join(map(str, b.indices))}]@{b.input_size}"
+            for b in self.backbones
+            if isinstance(b, TimmBackbone)
+        ]
+        return "+".join(parts) + f"/{CELL}px{MAX_CELLS}"
+
+    @torch.inference_mode()
+    def forward(self, pixels: Tensor) -> GridFeatures:
+        """Features of RGB pictures `[B, 3, H, W]` in 0..1, all of one size."""
+        rows, columns = grid_shape(pixels.shape[-2], pixels.shape[-1])
+        positions, context = [], []
+        semantic: Tensor | None = None
+        for backbone in self.backbones:
+            features: FeatureMaps = backbone(_sized(pixels, backbone, rows, columns))
+            context.extend(features.tokens)
+            for feature_map, reduction in zip(features.maps, backbone.reductions, strict=True):
+                positions.append(_mean_on_grid(feature_map, rows, columns))
+                if reduction < CELL and backbone.input_size == "native":
+                    positions.append(_deviation_on_grid(feature_map, positions[-1]))
+                deviation, mean = torch.std_mean(feature_map, dim=(-2, -1), correction=0)
+                context.extend([mean, deviation])
+            if semantic is None:
+                deepest = [_mean_on_grid(m, rows, columns) for m in features.maps[-2:]]
+                semantic = torch.cat([F.normalize(m, dim=1) for m in deepest], 1)
+        if semantic is None:
+            raise ValueError("a grid encoder needs at least one backbone.")
+        return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantic)
+
+
+def _sized(pixels: Tensor, backbone: nn.Module, rows: int, columns: int) -> Tensor:
+    if not isinstance(backbone, TimmBackbone) or backbone.input_size == "native":
+        return pixels
+    size = (rows * backbone.patch_size, columns * backbone.patch_size)
+    if pixels.shape[-2:] == size:
+        return pixels
+    return F.interpolate(
+        pixels, size=size, mode="bicubic", align_corners=False, antialias=True
+    ).clamp(0, 1)
+
+
+def _mean_on_grid(feature_map: Tensor, rows: int, columns: int) -> Tensor:
+    height, width = feature_map.shape[-2:]
+    if height < rows or width < columns:
+        size = (max(height, rows), max(width, columns))
+        feature_map = F.interpolate(feature_map, size=size, mode="bilinear", align_corners=False)
+    return F.adaptive_avg_pool2d(feature_map, (rows, columns))
+
+
+def _deviation_on_grid(feature_map: Tensor, mean: Tensor) -> Tensor:
+    """Deviation of the map inside each cell; zero where the map is no finer than the grid."""
+    rows, columns = mean.shape[-2:]
+    return (_mean_on_grid(feature_map.square(), rows, columns) - mean.square()).clamp_min(0).sqrt()

@@ -1,0 +1,158 @@
+"""Region-Aware Semantic Attention (RSA) over the feature map of any backbone.
+
+The idea, attention constrained to regions and aggregated into one global map, is that of RSFIQA
+(arXiv 2508.07818), known to us by its abstract; queries, gate and statistics are our own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rsfiqa.scoring.segments import at_positions, segment_softmax, segment_sum
+from rsfiqa.scoring.semantics import TOKENS, Semantics, SemanticTokens
+
+_VARIANCE_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class RSAOutput:
+    """What RSA says of a batch; K is the largest number of regions in it.
+
+    Attributes:
+        attention: the global attention map `[B, h, w]`; sums to 1.
+        local: per-region maps in one `[B, h, w]`, since regions do not overlap; sums to 1 inside
+            each region. `attention` is `local` times the weight of each position's region.
+        weights: `[B, K]`, sum to 1; 0 for regions that do not exist.
+        mean, deviation: of the features under each region's map, `[B, K, C]`.
+        attended: what the region's tokens gathered from its positions, `[B, K, d]`.
+        features: the feature map with each region's semantics added, `[B, C, h, w]`.
+    """
+
+    attention: Tensor
+    local: Tensor
+    weights: Tensor
+    mean: Tensor
+    deviation: Tensor
+    attended: Tensor
+    features: Tensor
+
+
+class RSAModule(nn.Module):
+    """Region-Aware Semantic Attention.
+
+    Inside each region, queries made from its semantic tokens and its pooled features attend to its
+    positions and to no others; a gate weighs the regions; the global map is each region's map times
+    its weight. At initialisation attention is even inside regions, weights are areas, and the
+    features pass unchanged: training starts from region average pooling.
+
+    Args:
+        channels: C of the feature map.
+        dim: width of tokens, queries and keys, d.
+        heads: attention heads; divides `dim`.
+        description_dim: width of the reader's sentence embeddings.
+        token_drop: see `SemanticTokens`.
+
+    Shape:
+        features `[B, C, h, w]`; labels `[B, h, w]`, integers in 0..K-1; area `[B, K]`, fractions
+        of the picture, 0 for regions that a partition with fewer than K regions does not have.
+
+    Example:
+        >>> rsa = RSAModule(channels=8, dim=16, heads=2)
+        >>> labels = torch.tensor([[[0, 0, 1], [0, 1, 1]]])
+        >>> out = rsa(torch.randn(1, 8, 2, 3), labels, area=torch.tensor([[0.5, 0.5]]))
+        >>> out.weights.tolist(), round(float(out.attention.sum()), 4)
+        ([[0.5, 0.5]], 1.0)
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        dim: int = 64,
+        heads: int = 4,
+        description_dim: int = 384,
+        token_drop: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim must be a multiple of heads; got dim={dim}, heads={heads}.")
+        self.heads = heads
+        self.tokens = SemanticTokens(dim, description_dim, token_drop)
+        self.pooled = nn.Linear(channels, dim)
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(channels, dim)
+        self.value = nn.Linear(channels, dim)
+        self.gate = nn.Sequential(nn.Linear(2 * dim + 1, dim), nn.GELU(), nn.Linear(dim, 1))
+        self.residual = nn.Linear(dim, channels)
+        for layer in (self.query, self.gate[-1], self.residual):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        area: Tensor,
+        semantics: Semantics | None = None,
+    ) -> RSAOutput:
+        """Attend region by region; see the class for shapes."""
+        batch, _, height, width = features.shape
+        regions = area.shape[1]
+        flat_labels = labels.flatten(1)
+        positions = features.flatten(2).transpose(1, 2)
+
+        ones = positions.new_ones(positions.shape[:2])
+        counts = segment_sum(ones, flat_labels, regions)
+        pooled = segment_sum(positions, flat_labels, regions) / counts.clamp_min(1)[..., None]
+        tokens = self.tokens(semantics, batch, regions)
+        semantic = tokens.mean(2)
+
+        positions = positions + at_positions(self.residual(semantic), flat_labels)
+        queries = torch.cat([self.pooled(pooled)[:, :, None], tokens], 2)
+        local_per_query = self._attend(queries, positions, flat_labels, regions)
+        local = local_per_query.mean((2, 3))
+        values = self.value(positions).unflatten(-1, (self.heads, -1))
+        gathered = (local_per_query.mean(2)[..., None] * values).flatten(-2)
+        attended = segment_sum(gathered, flat_labels, regions)
+
+        mean = segment_sum(local[..., None] * positions, flat_labels, regions)
+        square = segment_sum(local[..., None] * positions.square(), flat_labels, regions)
+        deviation = (square - mean.square()).clamp_min(_VARIANCE_FLOOR).sqrt()
+
+        weights = self._weigh(semantic, attended, area, counts)
+        attention = local * at_positions(weights, flat_labels)
+        return RSAOutput(
+            attention=attention.view(batch, height, width),
+            local=local.view(batch, height, width),
+            weights=weights,
+            mean=mean,
+            deviation=deviation,
+            attended=attended,
+            features=positions.transpose(1, 2).reshape_as(features),
+        )
+
+    def _attend(self, queries: Tensor, positions: Tensor, labels: Tensor, regions: int) -> Tensor:
+        """Attention of each region's 1 + 6 queries to its positions: `[B, N, 7, heads]`."""
+        split = (self.heads, -1)
+        keys = self.key(positions).unflatten(-1, split)
+        asked = at_positions(self.query(queries).unflatten(-1, split), labels)
+        logits = (asked * keys[:, :, None]).sum(-1) * keys.shape[-1] ** -0.5
+        return segment_softmax(logits, labels, regions)
+
+    def _weigh(self, semantic: Tensor, attended: Tensor, area: Tensor, counts: Tensor) -> Tensor:
+        """Softmax over the picture's regions of log area plus a learned gate.
+
+        A region without a position on the grid has nothing to show for itself and gets no weight,
+        so that the global map still holds all of it.
+        """
+        there = (area > 0) & (counts > 0)
+        log_area = area.clamp_min(1e-8).log()
+        inputs = torch.cat([semantic, attended, log_area[..., None]], -1)
+        logits = log_area + self.gate(inputs).squeeze(-1)
+        return logits.masked_fill(~there, -torch.inf).softmax(1)
+
+
+__all__ = ["TOKENS", "RSAModule", "RSAOutput"]
