@@ -35,8 +35,8 @@ class MissingExtraError(RsfiqaError, ImportError):
         extra: the name of the extra that brings the dependency.
 
     Example:
-        >>> print(MissingExtraError("TensorBoard logging", "train"))
-        TensorBoard logging needs an optional dependency; install it with: pip install 'rsfiqa[train]'
+        >>> print(MissingExtraError("The scatter plot", "plot"))
+        The scatter plot needs an optional dependency; install it with: pip install 'rsfiqa[plot]'
     """
 
     def __init__(self, feature: str, extra: str) -> None:

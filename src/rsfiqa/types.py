@@ -166,7 +166,8 @@ class Assessment:
         regions: the assessed regions, in order of their ids.
         partition: the label map at the picture's size.
         model: what made it.
-        sha256: hash of the picture's decoded pixels, the key under which work is found again.
+        sha256: hash of the file's bytes (of the pixels, for arrays and tensors), the key under
+            which work already done is found again.
         notes: what the user should know of the input, such as "first of 12 frames".
         attention: the global attention map on the scorer's grid, float32 `[h, w]`, sums to 1;
             None when the assessment was read back from JSON.
@@ -329,14 +330,23 @@ class Assessment:
                 f"this is not an assessment with masks as to_json() writes it: {error!r}."
             ) from error
 
-    def overlay(self, kind: Literal["regions", "attention", "quality"] = "regions") -> Image.Image:
+    def overlay(
+        self,
+        kind: Literal["regions", "attention", "quality"] = "regions",
+        *,
+        picture: Image.Image | None = None,
+    ) -> Image.Image:
         """The picture with its regions, attention or quality drawn over it.
 
         See `rsfiqa.report.overlay` for what each kind shows.
+
+        Args:
+            kind: what to draw.
+            picture: what to draw on; by default the preview, which JSON does not hold.
         """
         from rsfiqa.report.overlay import draw_overlay
 
-        return draw_overlay(self, kind)
+        return draw_overlay(self, kind, picture=picture)
 
     def save_report(self, path: str | Path) -> Path:
         """Write a self-contained HTML page about this picture; returns its path."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ class TimmBackbone(nn.Module):
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__()
-        intermediates = getattr(model, "forward_intermediates", None)
+        intermediates: Any = getattr(model, "forward_intermediates", None)
         if intermediates is None:
             raise ConfigError(
                 f"{name} has no intermediate features; choose a timm model with forward_intermediates."
@@ -102,7 +102,7 @@ class TimmBackbone(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
-    def train(self, mode: bool = True) -> TimmBackbone:  # noqa: ARG002 - the signature is torch's
+    def train(self, mode: bool = True) -> TimmBackbone:
         """Stay in evaluation mode: a frozen backbone must not update its statistics."""
         return super().train(False)
 
@@ -110,7 +110,8 @@ class TimmBackbone(nn.Module):
         """Feature maps of RGB pictures `[B, 3, H, W]` in 0..1."""
         inputs = ((pixels - self.mean) / self.std).to(next(self.model.parameters()).dtype)
         extra = {"return_prefix_tokens": True} if self._has_prefix else {}
-        features = self.model.forward_intermediates(
+        forward_intermediates: Any = self.model.forward_intermediates
+        features = forward_intermediates(
             inputs,
             indices=list(self.indices),
             norm=False,

@@ -32,7 +32,8 @@ class DinoVisionTransformer(VisionTransformer):  # type: ignore[misc]
             planes = F.interpolate(planes, size=(height, width), mode="bicubic")
             grid = planes.flatten(2).transpose(1, 2).to(x.dtype)
         tokens = torch.cat([self.cls_token.expand(batch, -1, -1), x.view(batch, -1, channels)], 1)
-        return self.pos_drop(tokens + torch.cat([prefix.to(x.dtype), grid], 1))
+        embedded: Tensor = self.pos_drop(tokens + torch.cat([prefix.to(x.dtype), grid], 1))
+        return embedded
 
 
 def build_dinov2_small() -> DinoVisionTransformer:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsfiqa.encoders.backbone import FeatureMaps, TimmBackbone
+from rsfiqa.errors import ConfigError
 
 CELL = 16
 """Pixels a grid cell covers along each side, until the grid is full."""
@@ -62,48 +64,79 @@ class GridEncoder(nn.Module):
     """Several backbones side by side, on one grid.
 
     Args:
-        backbones: at least one; the first one's deepest maps serve as `semantic`.
+        backbones: at least one; the first one's two deepest maps serve as `semantic`.
+
+    Raises:
+        ConfigError: no backbone is given.
     """
 
     def __init__(self, backbones: Sequence[TimmBackbone]) -> None:
         super().__init__()
-        self.backbones = nn.ModuleList(backbones)
+        if not backbones:
+            raise ConfigError("a grid encoder needs at least one backbone.")
+        self.backbones = cast("Sequence[TimmBackbone]", nn.ModuleList(backbones))
+        self._precision = "fp32"
 
     @property
     def name(self) -> str:
         """Identifies the features: backbones, depths and grid."""
         parts = [
-            f"{b.name}[{','.join(map(str, b.indices))}]@{b.input_size}"
-            for b in self.backbones
-            if isinstance(b, TimmBackbone)
+            f"{b.name}[{','.join(map(str, b.indices))}]@{b.input_size}" for b in self.backbones
         ]
         return "+".join(parts) + f"/{CELL}px{MAX_CELLS}"
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, or `bf16` after `to_bf16`."""
+        return self._precision
+
+    def to_bf16(self) -> None:
+        """Run the backbones with a patch grid in bfloat16.
+
+        Convolutions at native resolution stay in fp32: they are what sees faint noise.
+        """
+        for backbone in self.backbones:
+            if backbone.input_size == "grid":
+                backbone.model.to(torch.bfloat16)
+        self._precision = "bf16"
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Channels of each map in `GridFeatures.positions`, deviations counted to their map."""
+        return tuple(
+            channels * (2 if _has_deviation(backbone, reduction) else 1)
+            for backbone in self.backbones
+            for channels, reduction in zip(backbone.channels, backbone.reductions, strict=True)
+        )
 
     @torch.inference_mode()
     def forward(self, pixels: Tensor) -> GridFeatures:
         """Features of RGB pictures `[B, 3, H, W]` in 0..1, all of one size."""
         rows, columns = grid_shape(pixels.shape[-2], pixels.shape[-1])
-        positions, context = [], []
-        semantic: Tensor | None = None
+        positions: list[Tensor] = []
+        context: list[Tensor] = []
+        semantics: list[Tensor] = []
         for backbone in self.backbones:
             features: FeatureMaps = backbone(_sized(pixels, backbone, rows, columns))
             context.extend(features.tokens)
             for feature_map, reduction in zip(features.maps, backbone.reductions, strict=True):
                 positions.append(_mean_on_grid(feature_map, rows, columns))
-                if reduction < CELL and backbone.input_size == "native":
+                if _has_deviation(backbone, reduction):
                     positions.append(_deviation_on_grid(feature_map, positions[-1]))
                 deviation, mean = torch.std_mean(feature_map, dim=(-2, -1), correction=0)
                 context.extend([mean, deviation])
-            if semantic is None:
-                deepest = [_mean_on_grid(m, rows, columns) for m in features.maps[-2:]]
-                semantic = torch.cat([F.normalize(m, dim=1) for m in deepest], 1)
-        if semantic is None:
-            raise ValueError("a grid encoder needs at least one backbone.")
-        return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantic)
+            deepest = [_mean_on_grid(m, rows, columns) for m in features.maps[-2:]]
+            semantics.append(torch.cat([F.normalize(m, dim=1) for m in deepest], 1))
+        return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantics[0])
 
 
-def _sized(pixels: Tensor, backbone: nn.Module, rows: int, columns: int) -> Tensor:
-    if not isinstance(backbone, TimmBackbone) or backbone.input_size == "native":
+def _has_deviation(backbone: TimmBackbone, reduction: int) -> bool:
+    """Whether the map is finer than the grid, whatever the picture's size."""
+    return backbone.input_size == "native" and reduction < CELL
+
+
+def _sized(pixels: Tensor, backbone: TimmBackbone, rows: int, columns: int) -> Tensor:
+    if backbone.input_size == "native":
         return pixels
     size = (rows * backbone.patch_size, columns * backbone.patch_size)
     if pixels.shape[-2:] == size:

@@ -34,7 +34,9 @@ def convert_checkpoint(source: Path, target: Path) -> None:
     given = torch.load(source, map_location="cpu", weights_only=True)
     given = [(k, v) for k, v in given.items() if not k.endswith("num_batches_tracked")]
     wanted = [
-        (k, v) for k, v in build_lite0().state_dict().items() if not k.endswith("num_batches_tracked")
+        (k, v)
+        for k, v in build_lite0().state_dict().items()
+        if not k.endswith("num_batches_tracked")
     ]
     if [v.shape for _, v in given] != [v.shape for _, v in wanted]:
         raise AssetError(
@@ -42,5 +44,6 @@ def convert_checkpoint(source: Path, target: Path) -> None:
             f"({len(wanted)} tensors); fetch the asset again."
         )
     save_file(
-        {name: value.contiguous() for (name, _), (_, value) in zip(wanted, given, strict=True)}, target
+        {name: value.contiguous() for (name, _), (_, value) in zip(wanted, given, strict=True)},
+        target,
     )

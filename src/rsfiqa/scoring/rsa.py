@@ -85,9 +85,10 @@ class RSAModule(nn.Module):
         self.query = nn.Linear(dim, dim)
         self.key = nn.Linear(channels, dim)
         self.value = nn.Linear(channels, dim)
-        self.gate = nn.Sequential(nn.Linear(2 * dim + 1, dim), nn.GELU(), nn.Linear(dim, 1))
+        opening = nn.Linear(dim, 1)
+        self.gate = nn.Sequential(nn.Linear(2 * dim + 1, dim), nn.GELU(), opening)
         self.residual = nn.Linear(dim, channels)
-        for layer in (self.query, self.gate[-1], self.residual):
+        for layer in (self.query, opening, self.residual):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -151,7 +152,7 @@ class RSAModule(nn.Module):
         there = (area > 0) & (counts > 0)
         log_area = area.clamp_min(1e-8).log()
         inputs = torch.cat([semantic, attended, log_area[..., None]], -1)
-        logits = log_area + self.gate(inputs).squeeze(-1)
+        logits: Tensor = log_area + self.gate(inputs).squeeze(-1)
         return logits.masked_fill(~there, -torch.inf).softmax(1)
 
 

@@ -21,7 +21,7 @@ def segment_sum(values: Tensor, labels: Tensor, regions: int) -> Tensor:
     rows = (labels + torch.arange(batch, device=labels.device)[:, None] * regions).flatten()
     sums = values.new_zeros((batch * regions, *values.shape[2:]))
     sums = sums.index_add(0, rows, values.flatten(0, 1))
-    return sums.unflatten(0, (batch, regions))
+    return sums.reshape(batch, regions, *values.shape[2:])
 
 
 def at_positions(values: Tensor, labels: Tensor) -> Tensor:

@@ -1,0 +1,275 @@
+"""The three steps in a row: a picture goes in, its assessment comes out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rsfiqa import __version__
+from rsfiqa.encoders.build import build_encoder
+from rsfiqa.errors import ConfigError, RsfiqaError
+from rsfiqa.extraction import FeatureExtractor, PictureFeatures
+from rsfiqa.images import ImageSource, LoadedImage, load_image, resize_to_budget, split_batch
+from rsfiqa.partition import Partition
+from rsfiqa.reading.base import NoReader, Reader
+from rsfiqa.regions.base import Segmenter
+from rsfiqa.regions.embedded import EmbeddedSegmenter
+from rsfiqa.scoring.checkpoint import Checkpoint, default_folder, load_checkpoint
+from rsfiqa.types import Assessment, ModelInfo, Reading, RegionAssessment
+
+Precision = Literal["fp32", "bf16"]
+T = TypeVar("T")
+
+SEGMENTERS: dict[str, Callable[[], Segmenter]] = {"embedded": EmbeddedSegmenter}
+READERS: dict[str, Callable[[], Reader]] = {"none": NoReader}
+
+
+class RSFIQA:
+    """Region-aware image quality assessment.
+
+    Make one with `from_pretrained`, then call `assess` for every picture.
+
+    Args:
+        checkpoint: the scorer and what belongs to it.
+        extractor: encoder, segmenter and stem.
+        reader: step 2.
+        max_pixels: larger pictures are refused before they are decoded; None for the default.
+
+    Example:
+        >>> from rsfiqa.samples import sample_picture
+        >>> assessment = RSFIQA.from_pretrained().assess(sample_picture("astronaut"))
+        >>> total = sum(region.weight * region.score for region in assessment.regions)
+        >>> abs(total - assessment.score) < 1e-4
+        True
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        extractor: FeatureExtractor,
+        *,
+        reader: Reader | None = None,
+        max_pixels: int | None = None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.extractor = extractor
+        self.scorer = checkpoint.scorer.to(extractor.device).eval()
+        self.reader = reader or NoReader()
+        self.max_pixels = max_pixels
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path | None = None,
+        *,
+        segmenter: str | Segmenter = "embedded",
+        reader: str | Reader = "none",
+        device: str = "auto",
+        precision: Precision = "fp32",
+        max_pixels: int | None = None,
+    ) -> RSFIQA:
+        """Load a scorer with its encoder; the first call fetches the encoder's weights.
+
+        Args:
+            model: folder of a scorer, or a hub id; None for the one that ships with the package.
+            segmenter: `embedded`, or an object that segments.
+            reader: `none`, or an object that reads.
+            device: `auto` (a CUDA device where there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
+            precision: `bf16` halves the time of transformers on processors made for it and moves
+                scores by some tenths of a point.
+            max_pixels: refuse larger pictures; None for the default limit.
+
+        Raises:
+            AssetError: weights cannot be had or read.
+            ConfigError: an argument is not among those accepted.
+        """
+        from rsfiqa.assets import resolve_model
+
+        if precision not in get_args(Precision):
+            raise ConfigError(
+                f"precision is {' or '.join(get_args(Precision))}; got {precision!r}."
+            )
+        chosen_segmenter = _chosen(segmenter, SEGMENTERS, "segmenter")
+        chosen_reader = _chosen(reader, READERS, "reader")
+        chosen_device = _device(device)
+        checkpoint = load_checkpoint(resolve_model(model) if model else default_folder())
+        encoder = build_encoder(checkpoint.encoder)
+        if precision == "bf16":
+            encoder.to_bf16()
+        extractor = FeatureExtractor(
+            encoder,
+            chosen_segmenter,
+            checkpoint.stem,
+            device=chosen_device,
+        )
+        return cls(
+            checkpoint,
+            extractor,
+            reader=chosen_reader,
+            max_pixels=max_pixels,
+        )
+
+    @property
+    def info(self) -> ModelInfo:
+        """Names and versions of the parts: the same parts give the same scores."""
+        suffix = "" if self.extractor.encoder.precision == "fp32" else "+bf16"
+        return ModelInfo(
+            segmenter=self.extractor.segmenter.name,
+            reader=self.reader.name,
+            scorer=self.checkpoint.name + suffix,
+            version=__version__,
+        )
+
+    def assess(
+        self,
+        picture: ImageSource,
+        *,
+        name: str | None = None,
+        partition: Partition | None = None,
+    ) -> Assessment:
+        """Assess one picture.
+
+        Args:
+            picture: path, bytes, file object, PIL image, array (uint8, uint16 or float, `[H, W]`
+                or `[H, W, C]`) or tensor (`[C, H, W]` or `[1, C, H, W]` in 0..1).
+            name: what the result calls it; by default its path.
+            partition: regions to use instead of segmenting, of the picture's size.
+
+        Raises:
+            ImageError: the picture cannot be read or is outside the accepted sizes or values.
+            DataError: the partition does not fit the picture.
+        """
+        loaded = load_image(picture, name=name, max_pixels=self.max_pixels)
+        features, partition = self.extractor.extract(loaded.pixels, partition)
+        readings = self.reader.read(loaded.pixels, partition)
+        return self._assemble(loaded, partition, features, readings)
+
+    def assess_batch(
+        self,
+        pictures: Iterable[ImageSource] | torch.Tensor | npt.NDArray[Any],
+        *,
+        names: Sequence[str] | None = None,
+        on_error: Literal["raise", "return"] = "raise",
+    ) -> list[Assessment | RsfiqaError]:
+        """Assess many pictures, of any sizes, side by side on the processor's cores.
+
+        Every result is what `assess` gives for that picture alone.
+
+        Args:
+            pictures: anything `assess` takes, or one `[N, C, H, W]` tensor.
+            names: one a picture.
+            on_error: `raise` the first error, or `return` errors in the place of results.
+
+        Returns:
+            assessments in the order of the pictures.
+        """
+        sources = split_batch(pictures)
+        given = list(names) if names is not None else [None] * len(sources)
+        if len(given) != len(sources):
+            raise ConfigError(f"got {len(given)} names for {len(sources)} pictures; give one each.")
+
+        def one(source: ImageSource, name: str | None) -> Assessment | RsfiqaError:
+            try:
+                return self.assess(source, name=name)
+            except RsfiqaError as error:
+                if on_error == "raise":
+                    raise
+                return error
+
+        workers = min(len(sources), self._workers())
+        if workers <= 1:
+            return [one(source, name) for source, name in zip(sources, given, strict=True)]
+        threads = torch.get_num_threads()
+        # Whole pictures side by side use cores better than threads inside one small operation.
+        torch.set_num_threads(max(1, threads // workers))
+        try:
+            with ThreadPoolExecutor(
+                workers, initializer=torch.set_num_threads, initargs=(max(1, threads // workers),)
+            ) as pool:
+                return list(pool.map(one, sources, given))
+        finally:
+            torch.set_num_threads(threads)
+
+    def _workers(self) -> int:
+        on_cpu = self.extractor.device.type == "cpu"
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return min(4, cores or 1) if on_cpu else 1
+
+    @torch.inference_mode()
+    def _assemble(
+        self,
+        loaded: LoadedImage,
+        partition: Partition,
+        features: PictureFeatures,
+        readings: Sequence[Reading],
+    ) -> Assessment:
+        device = self.extractor.device
+        out = self.scorer(
+            features.positions[None],
+            features.context[None],
+            features.labels[None].to(device),
+            features.area[None].to(device),
+        )
+        scores = out.region_scores[0].double().cpu().numpy()
+        weights = out.weights[0].double().cpu().numpy()
+        weights = weights / weights.sum()
+        height, width = loaded.pixels.shape[:2]
+        return Assessment(
+            image=loaded.name,
+            width=width,
+            height=height,
+            score=float((weights * scores).sum()),
+            regions=tuple(
+                RegionAssessment(
+                    id=region.id,
+                    area=region.area,
+                    bbox=region.bbox,
+                    score=float(scores[region.id]),
+                    weight=float(weights[region.id]),
+                    reading=readings[region.id],
+                )
+                for region in partition.regions
+            ),
+            partition=partition,
+            model=self.info,
+            sha256=loaded.sha256,
+            notes=loaded.notes,
+            attention=out.attention[0].float().cpu().numpy(),
+            attention_labels=features.labels.numpy(),
+            preview=_preview(loaded.pixels),
+        )
+
+
+def _preview(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    scale = min(1.0, Assessment.PREVIEW_SIDE / max(height, width))
+    return resize_to_budget(pixels, int(height * scale) * int(width * scale))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); "
+            "use auto, cpu, cuda or mps."
+        ) from error
+    return device
+
+
+def _chosen(given: str | T, known: dict[str, Callable[[], T]], what: str) -> T:
+    if not isinstance(given, str):
+        return given
+    if given not in known:
+        raise ConfigError(f"unknown {what} {given!r}; this version knows: {', '.join(known)}.")
+    return known[given]()

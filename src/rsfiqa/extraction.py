@@ -1,0 +1,121 @@
+"""From pixels to what the scorer reads: encode once, segment, reduce.
+
+The same object serves inference, training and evaluation, so that what is learned is what is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rsfiqa.encoders.grid import GridEncoder
+from rsfiqa.errors import DataError
+from rsfiqa.images import resize_to_budget
+from rsfiqa.partition import Partition
+from rsfiqa.regions.base import Segmenter
+from rsfiqa.regions.grid_labels import grid_labels
+from rsfiqa.scoring.stem import Stem
+
+PIXEL_BUDGET = 1024 * 768
+"""Pictures are seen at native resolution up to this many pixels, then downscaled with antialiasing."""
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFeatures:
+    """What the scorer reads of one picture.
+
+    Attributes:
+        positions: `[c, h, w]`, after the stem.
+        context: `[D]`, whole-picture features, standardised.
+        labels: `[h, w]`, region ids on the grid.
+        area: `[K]`, fraction of the picture of each region.
+    """
+
+    positions: Tensor
+    context: Tensor
+    labels: Tensor
+    area: Tensor
+
+
+class FeatureExtractor:
+    """Encoder, segmenter and stem in a row.
+
+    Pictures are encoded one at a time: a picture's features, and the partition that is cut from
+    them, must not depend on what else is in the batch, not even in the last bit.
+
+    Args:
+        encoder: backbones on a grid.
+        segmenter: step 1.
+        stem: the projection that belongs to the scorer.
+        pixel_budget: see `PIXEL_BUDGET`.
+        device: where the encoder and the stem run.
+    """
+
+    def __init__(
+        self,
+        encoder: GridEncoder,
+        segmenter: Segmenter,
+        stem: Stem,
+        *,
+        pixel_budget: int = PIXEL_BUDGET,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.encoder = encoder.to(device).eval()
+        self.segmenter = segmenter
+        self.stem = stem.to(device).eval()
+        self.pixel_budget = pixel_budget
+        self.device = torch.device(device)
+
+    @property
+    def name(self) -> str:
+        """Identifies the features for caches: encoder, stem, segmenter and budget."""
+        digest = hashlib.sha256()
+        for parameter in self.stem.parameters():
+            digest.update(parameter.detach().cpu().float().numpy().tobytes())
+        parts = [self.encoder.name, self.segmenter.name, str(self.pixel_budget)]
+        return "|".join([*parts, digest.hexdigest()[:16]])
+
+    @torch.inference_mode()
+    def extract(
+        self, pixels: npt.NDArray[np.uint8], partition: Partition | None = None
+    ) -> tuple[PictureFeatures, Partition]:
+        """Features and partition of one picture `[H, W, 3]`.
+
+        Args:
+            pixels: RGB.
+            partition: the regions to use instead of segmenting, of the picture's size.
+
+        Raises:
+            DataError: the given partition has another size than the picture.
+        """
+        height, width = pixels.shape[:2]
+        if partition is not None and (partition.height, partition.width) != (height, width):
+            raise DataError(
+                f"the picture is {width}×{height} but its partition {partition.width}×"
+                f"{partition.height}; resize the partition first."
+            )
+        small = resize_to_budget(pixels, self.pixel_budget)
+        grid = self.encoder(to_tensor(small).to(self.device))
+        if partition is None:
+            semantic = grid.semantic[0].float().cpu().numpy()
+            partition = self.segmenter.segment(small, semantic).resize(height, width)
+        positions, context = self.stem(grid.positions, grid.context)
+        labels = grid_labels(partition, *positions.shape[-2:])
+        area = np.array([region.area for region in partition.regions], dtype=np.float32)
+        return (
+            PictureFeatures(
+                positions[0], context[0], torch.from_numpy(labels), torch.from_numpy(area)
+            ),
+            partition,
+        )
+
+
+def to_tensor(pixels: npt.NDArray[Any]) -> Tensor:
+    """uint8 RGB `[H, W, 3]` → float `[1, 3, H, W]` in 0..1."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float().div(255)

@@ -1,0 +1,65 @@
+"""Pictures of one grid size, stacked for the scorer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsfiqa.extraction import PictureFeatures
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Features of B pictures, padded to their largest number of regions, K.
+
+    Attributes:
+        positions `[B, c, h, w]`, context `[B, D]`, labels `[B, h, w]`, area `[B, K]` as in
+        `PictureFeatures`; area is 0 for regions that a picture does not have.
+        indices: `[B]`, where the pictures stand in the data set.
+    """
+
+    positions: Tensor
+    context: Tensor
+    labels: Tensor
+    area: Tensor
+    indices: Tensor
+
+
+def stack(pictures: Sequence[PictureFeatures], indices: Sequence[int]) -> Batch:
+    """One batch of the pictures at `indices`, which must share one grid size."""
+    chosen = [pictures[i] for i in indices]
+    regions = max(len(picture.area) for picture in chosen)
+    area = torch.zeros(len(chosen), regions)
+    for row, picture in zip(area, chosen, strict=True):
+        row[: len(picture.area)] = picture.area
+    return Batch(
+        positions=torch.stack([p.positions for p in chosen]).float(),
+        context=torch.stack([p.context for p in chosen]).float(),
+        labels=torch.stack([p.labels for p in chosen]).long(),
+        area=area,
+        indices=torch.tensor(list(indices)),
+    )
+
+
+def batches(
+    pictures: Sequence[PictureFeatures], size: int, rng: np.random.Generator | None = None
+) -> Iterator[Batch]:
+    """All pictures in batches of one grid size each; shuffled when `rng` is given."""
+    by_grid: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    order = np.arange(len(pictures)) if rng is None else rng.permutation(len(pictures))
+    for i in order:
+        by_grid[tuple(pictures[i].labels.shape)].append(int(i))
+    chunks = [
+        members[start : start + size]
+        for members in by_grid.values()
+        for start in range(0, len(members), size)
+    ]
+    if rng is not None:
+        chunks = [chunks[i] for i in rng.permutation(len(chunks))]
+    for chunk in chunks:
+        yield stack(pictures, chunk)

@@ -1,0 +1,56 @@
+"""Losses for quality scores, on the 0..100 scale."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def plcc_loss(predictions: Tensor, targets: Tensor) -> Tensor:
+    """(1 − Pearson correlation) / 2 of a batch `[B]`: 0 for perfect agreement, 1 for opposite.
+
+    A constant batch, such as one picture alone, gives 0.5 and no gradient.
+
+    Example:
+        >>> plcc_loss(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 20.0, 30.0])).round(decimals=3)
+        tensor(0.)
+    """
+    predictions = predictions - predictions.mean()
+    targets = targets - targets.mean()
+    scale = (predictions.square().sum() * targets.square().sum() + 1e-6).sqrt()
+    return (1 - (predictions * targets).sum() / scale) / 2
+
+
+def quality_loss(predictions: Tensor, targets: Tensor, mse_weight: float = 4.0) -> Tensor:
+    """Correlation loss plus mean squared error on 0..1: order and scale together."""
+    return plcc_loss(predictions, targets) + mse_weight * F.mse_loss(
+        predictions / 100, targets / 100
+    )
+
+
+def locality_loss(
+    clean: Tensor, spoiled: Tensor, region: Tensor, area: Tensor, margin: Tensor
+) -> Tensor:
+    """What a picture spoiled in one region must do to its region scores.
+
+    The spoiled region's score must fall by `margin` at least; the others must stay.
+
+    Args:
+        clean, spoiled: region scores `[B, K]` of the same partitions before and after, 0..100.
+        region: `[B]`, the spoiled region.
+        area: `[B, K]`, fractions of the picture, 0 where there is no region.
+        margin: `[B]`, points by which it must fall.
+
+    Returns:
+        a scalar, in units of 10 points.
+    """
+    there = area > 0
+    target = F.one_hot(region, clean.shape[1]).bool()
+    change = (spoiled - clean) / 10
+    fall = F.relu(margin / 10 + change[target]).mean()
+    others = there & ~target
+    if not others.any():
+        return fall
+    stay = F.smooth_l1_loss(change[others], torch.zeros_like(change[others]), beta=0.5)
+    return fall + stay

@@ -1,0 +1,222 @@
+"""Training a scorer on cached features: a few minutes on two cores."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsfiqa.errors import ConfigError
+from rsfiqa.extraction import PictureFeatures
+from rsfiqa.learning.batches import Batch, batches, stack
+from rsfiqa.learning.losses import locality_loss, quality_loss
+from rsfiqa.learning.metrics import correlations
+from rsfiqa.scoring.model import RegionScorer, ScorerConfig
+
+MARGINS = {1: 2.0, 2: 5.0, 3: 10.0, 4: 15.0}
+"""Points by which a region's score must fall when it is spoiled at each strength."""
+
+
+@dataclass(frozen=True)
+class Spoiled:
+    """A copy of a training picture, spoiled in one region and seen with the same partition.
+
+    Attributes:
+        features: of the spoiled copy.
+        source: index of the clean picture.
+        region: id of the spoiled region.
+        strength: 1..4.
+    """
+
+    features: PictureFeatures
+    source: int
+    region: int
+    strength: int
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of one training run.
+
+    Attributes:
+        epochs: passes over the scored pictures.
+        batch_size: pictures a step.
+        learning_rate: peak of a one-cycle schedule.
+        weight_decay: of AdamW.
+        mse_weight: see `quality_loss`.
+        locality_weight: of `locality_loss`; 0 leaves spoiled copies out.
+        spoiled_per_step: spoiled copies (with their clean originals) a step.
+        average: decay of the moving average of weights that is evaluated and kept.
+        seed: of initialisation, order and dropout.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    mse_weight: float = 4.0
+    locality_weight: float = 0.5
+    spoiled_per_step: int = 16
+    average: float = 0.99
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """How one epoch went; SRCC and PLCC are those of the averaged weights on the validation split."""
+
+    epoch: int
+    loss: float
+    locality: float
+    srcc: float | None
+    plcc: float | None
+
+
+@dataclass
+class TrainingResult:
+    """The best weights by validation SRCC, and how training went."""
+
+    scorer: RegionScorer
+    best: EpochReport
+    history: list[EpochReport] = field(default_factory=list)
+
+
+def train_scorer(
+    model: ScorerConfig,
+    config: TrainingConfig,
+    pictures: Sequence[PictureFeatures],
+    targets: Sequence[float],
+    validation: Sequence[PictureFeatures],
+    validation_targets: Sequence[float],
+    spoiled: Sequence[Spoiled] = (),
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> TrainingResult:
+    """Train a scorer and keep the epoch that is best on the validation split.
+
+    Args:
+        model, config: sizes and settings.
+        pictures, targets: training features and their scores on 0..100.
+        validation, validation_targets: chosen by, never trained on.
+        spoiled: locally spoiled copies of `pictures`.
+        on_epoch: told of every epoch.
+
+    Raises:
+        ConfigError: fewer than two training or three validation pictures.
+    """
+    if len(pictures) < 2 or len(validation) < 3:
+        raise ConfigError(
+            "training needs at least 2 training and 3 validation pictures; "
+            f"got {len(pictures)} and {len(validation)}."
+        )
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng(config.seed)
+    scorer = RegionScorer(model)
+    averaged = copy.deepcopy(scorer).eval()
+    optimizer = torch.optim.AdamW(
+        scorer.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    steps = config.epochs * sum(1 for _ in batches(pictures, config.batch_size))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=steps, pct_start=0.2
+    )
+    wanted = torch.tensor(targets, dtype=torch.float32)
+    use_spoiled = config.locality_weight > 0 and model.aggregation == "rsa" and len(spoiled) > 0
+    history: list[EpochReport] = []
+    best: tuple[EpochReport, dict[str, Tensor]] | None = None
+    step = 0
+    for epoch in range(1, config.epochs + 1):
+        scorer.train()
+        losses, localities = [], []
+        for batch in batches(pictures, config.batch_size, rng):
+            loss = torch.stack(
+                [
+                    quality_loss(score, wanted[batch.indices], config.mse_weight)
+                    for score in member_scores(scorer, batch)
+                ]
+            ).mean()
+            losses.append(loss.item())
+            # A grid size that few pictures have makes small batches, which must not weigh as much.
+            loss = loss * (len(batch.indices) / config.batch_size)
+            if use_spoiled:
+                locality = _locality(scorer, pictures, spoiled, config.spoiled_per_step, rng)
+                localities.append(locality.item())
+                loss = loss + config.locality_weight * locality
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(scorer.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            step += 1
+            _average(averaged, scorer, min(config.average, (1 + step) / (10 + step)))
+        measured = correlations(predict(averaged, validation), validation_targets)
+        report = EpochReport(
+            epoch,
+            float(np.mean(losses)),
+            float(np.mean(localities)) if localities else 0.0,
+            measured.srcc,
+            measured.plcc,
+        )
+        history.append(report)
+        if on_epoch:
+            on_epoch(report)
+        if best is None or (report.srcc or -1.0) > (best[0].srcc or -1.0):
+            best = (report, copy.deepcopy(averaged.state_dict()))
+    if best is None:
+        raise ConfigError(f"epochs must be 1 or more; got {config.epochs}.")
+    averaged.load_state_dict(best[1])
+    return TrainingResult(averaged, best[0], history)
+
+
+def member_scores(scorer: RegionScorer, batch: Batch) -> list[Tensor]:
+    """Each member's own scores `[B]`: members learn side by side, not as a team."""
+    return [
+        scorer(batch.positions, batch.context, batch.labels, batch.area, only=i).score
+        for i in range(len(scorer.members))
+    ]
+
+
+@torch.inference_mode()
+def predict(
+    scorer: RegionScorer, pictures: Sequence[PictureFeatures], size: int = 64
+) -> list[float]:
+    """Scores of all pictures, in their order."""
+    scorer.eval()
+    scores = np.zeros(len(pictures))
+    for batch in batches(pictures, size):
+        out = scorer(batch.positions, batch.context, batch.labels, batch.area)
+        scores[batch.indices.numpy()] = out.score.numpy()
+    return [float(score) for score in scores]
+
+
+def _locality(
+    scorer: RegionScorer,
+    pictures: Sequence[PictureFeatures],
+    spoiled: Sequence[Spoiled],
+    count: int,
+    rng: np.random.Generator,
+) -> Tensor:
+    grid = spoiled[int(rng.integers(len(spoiled)))].features.labels.shape
+    alike = [i for i, s in enumerate(spoiled) if s.features.labels.shape == grid]
+    chosen = [spoiled[alike[i]] for i in rng.integers(len(alike), size=count)]
+    before = stack([pictures[s.source] for s in chosen], range(count))
+    after = stack([s.features for s in chosen], range(count))
+    region = torch.tensor([s.region for s in chosen])
+    margin = torch.tensor([MARGINS[s.strength] for s in chosen])
+    losses = []
+    for i in range(len(scorer.members)):
+        clean, changed = (
+            scorer(b.positions, b.context, b.labels, b.area, only=i).region_scores
+            for b in (before, after)
+        )
+        losses.append(locality_loss(clean, changed, region, before.area, margin))
+    return torch.stack(losses).mean()
+
+
+@torch.no_grad()
+def _average(averaged: RegionScorer, scorer: RegionScorer, decay: float) -> None:
+    for mine, new in zip(averaged.parameters(), scorer.parameters(), strict=True):
+        mine.lerp_(new, 1 - decay)

@@ -1,0 +1,128 @@
+"""Scorers on disk: a folder with `config.json`, `model.safetensors` and a model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rsfiqa.errors import AssetError, ConfigError
+from rsfiqa.scoring.model import RegionScorer, ScorerConfig
+from rsfiqa.scoring.stem import Stem
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """A scorer with all that belongs to it.
+
+    Attributes:
+        name: how results call it.
+        scorer, stem: the networks.
+        encoder: descriptions of the backbones, see `rsfiqa.encoders.build.build_encoder`.
+        segmenter: name of the segmenter whose partitions it was trained on.
+        training: what it was trained on and how well it did; free form, for people.
+    """
+
+    name: str
+    scorer: RegionScorer
+    stem: Stem
+    encoder: list[Mapping[str, Any]]
+    segmenter: str = "embedded"
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def default_folder() -> Path:
+    """The scorer that ships with the package."""
+    return Path(str(resources.files("rsfiqa.scoring") / "weights" / "default"))
+
+
+def save_checkpoint(
+    checkpoint: Checkpoint, folder: Path, *, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write a scorer to a folder, weights in `dtype` to keep the file small.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {f"scorer.{k}": v for k, v in checkpoint.scorer.state_dict().items()}
+    tensors |= {f"stem.{k}": v for k, v in checkpoint.stem.state_dict().items()}
+    config = {
+        "format": FORMAT,
+        "name": checkpoint.name,
+        "encoder": checkpoint.encoder,
+        "segmenter": checkpoint.segmenter,
+        "stem": {
+            "groups": list(checkpoint.stem.groups),
+            "width": max(checkpoint.stem.widths),
+            "context_dim": len(checkpoint.stem.context_center),
+        },
+        "scorer": asdict(checkpoint.scorer.config),
+        "training": checkpoint.training,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {k: v.detach().to(dtype).contiguous() for k, v in tensors.items()}, folder / WEIGHTS
+        )
+        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"the scorer cannot be written to {folder}: {error.strerror}.") from error
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read what `save_checkpoint` wrote; safetensors only.
+
+    Raises:
+        AssetError: a file is missing, damaged, or of another format.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        tensors: dict[str, Tensor] = load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        raise AssetError(
+            f"{folder} holds no scorer: {Path(error.filename or WEIGHTS).name} is missing; "
+            "`rsfiqa train` writes such a folder."
+        ) from error
+    except (json.JSONDecodeError, SafetensorError, OSError, UnicodeDecodeError) as error:
+        raise AssetError(f"the scorer in {folder} cannot be read: {error}.") from error
+    if config.get("format") != FORMAT:
+        raise AssetError(
+            f"the scorer in {folder} has format {config.get('format')}; this version reads {FORMAT}."
+        )
+    try:
+        scorer = RegionScorer(ScorerConfig(**config["scorer"]))
+        stem = Stem(**config["stem"])
+        scorer.load_state_dict(_part(tensors, "scorer."))
+        stem.load_state_dict(_part(tensors, "stem."))
+        return Checkpoint(
+            name=config["name"],
+            scorer=scorer.eval(),
+            stem=stem.eval(),
+            encoder=config["encoder"],
+            segmenter=config["segmenter"],
+            training=config.get("training", {}),
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise AssetError(f"the scorer in {folder} is incomplete: {error}.") from error
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor.float()
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }

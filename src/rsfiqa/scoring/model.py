@@ -1,0 +1,173 @@
+"""The scorer: RSA over frozen features, and an exact sum of region scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from rsfiqa.scoring.rsa import RSAModule, RSAOutput
+from rsfiqa.scoring.segments import at_positions
+from rsfiqa.scoring.semantics import Semantics
+
+Aggregation = Literal["rsa", "pooling"]
+
+
+@dataclass(frozen=True)
+class ScorerOutput:
+    """Scores of a batch of pictures; `score` is the sum over regions of weight times region score.
+
+    Attributes:
+        score: `[B]`, 0..100.
+        region_scores, weights: `[B, K]`; weights sum to 1 and are 0 for regions that do not exist.
+        attention: the global attention map `[B, h, w]`, sums to 1.
+    """
+
+    score: Tensor
+    region_scores: Tensor
+    weights: Tensor
+    attention: Tensor
+
+
+@dataclass(frozen=True)
+class ScorerConfig:
+    """Sizes of a scorer; saved beside its weights.
+
+    Attributes:
+        channels: feature channels at each position, after the stem.
+        context_dim: width of the whole-picture features.
+        aggregation: `rsa`, or `pooling`: its twin that sees the whole-picture features only, for
+            measuring what regions are worth.
+        dim, heads: of RSA.
+        context_width, hidden: widths of the context's and the head's hidden layers.
+        dropout: in both.
+        members: scorers trained side by side whose mean is the score; sums stay exact.
+        description_dim: width of the reader's sentence embeddings.
+    """
+
+    channels: int
+    context_dim: int
+    aggregation: Aggregation = "rsa"
+    dim: int = 64
+    heads: int = 4
+    context_width: int = 128
+    hidden: int = 256
+    dropout: float = 0.3
+    members: int = 1
+    description_dim: int = 384
+
+
+class RegionHead(nn.Module):
+    """One member: RSA, whole-picture context, and a score for every region."""
+
+    def __init__(self, config: ScorerConfig) -> None:
+        super().__init__()
+        self.context = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(config.context_dim, config.context_width),
+            nn.GELU(),
+        )
+        self.rsa = RSAModule(
+            config.channels,
+            dim=config.dim,
+            heads=config.heads,
+            description_dim=config.description_dim,
+        )
+        region_width = 2 * config.channels + 2 * config.dim + 1
+        self.head = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(region_width + config.context_width, config.hidden),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, 1),
+        )
+
+    def forward(
+        self,
+        features: Tensor,
+        context: Tensor,
+        labels: Tensor,
+        area: Tensor,
+        semantics: Semantics | None,
+    ) -> tuple[RSAOutput, Tensor]:
+        """RSA's output and the region scores `[B, K]`, 0..100."""
+        attended = self.rsa(features, labels, area, semantics)
+        regions = area.shape[1]
+        picture = self.context(context)[:, None].expand(-1, regions, -1)
+        tokens = self.rsa.tokens(semantics, len(area), regions).mean(2)
+        log_area = area.clamp_min(1e-8).log()[..., None]
+        inputs = [attended.mean, attended.deviation, attended.attended, tokens, log_area, picture]
+        return attended, 100 * torch.sigmoid(self.head(torch.cat(inputs, -1)).squeeze(-1))
+
+
+class PoolingHead(nn.Module):
+    """The twin without regions: one score from the whole-picture features."""
+
+    def __init__(self, config: ScorerConfig) -> None:
+        super().__init__()
+        self.head = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(config.context_dim, config.hidden),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, 1),
+        )
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Scores `[B]`, 0..100."""
+        return 100 * torch.sigmoid(self.head(context).squeeze(-1))
+
+
+class RegionScorer(nn.Module):
+    """Step 3: features, a partition and readings in; scores, weights and the attention map out."""
+
+    def __init__(self, config: ScorerConfig) -> None:
+        super().__init__()
+        self.config = config
+        member = RegionHead if config.aggregation == "rsa" else PoolingHead
+        self.members = nn.ModuleList(member(config) for _ in range(config.members))
+
+    def forward(
+        self,
+        features: Tensor,
+        context: Tensor,
+        labels: Tensor,
+        area: Tensor,
+        semantics: Semantics | None = None,
+        only: int | None = None,
+    ) -> ScorerOutput:
+        """Score a batch of pictures whose grids have one size.
+
+        Args:
+            features: `[B, C, h, w]` from the stem.
+            context: `[B, D]` from the stem.
+            labels: region ids on the grid `[B, h, w]`.
+            area: `[B, K]`, fractions of the picture; 0 where a picture has fewer than K regions.
+            semantics: readings, or None.
+            only: one member instead of all, as they are trained.
+        """
+        members = self.members if only is None else [self.members[only]]
+        if self.config.aggregation == "pooling":
+            return _pool(members, context, labels, area)
+        weights, weighted_scores, attention = [], [], []
+        for member in members:
+            out, scores = member(features, context, labels, area, semantics)
+            weights.append(out.weights)
+            weighted_scores.append(out.weights * scores)
+            attention.append(out.attention)
+        weight = torch.stack(weights).mean(0)
+        share = torch.stack(weighted_scores).mean(0)
+        region_scores = torch.where(weight > 0, share / weight.clamp_min(1e-12), 0.0)
+        return ScorerOutput(share.sum(1), region_scores, weight, torch.stack(attention).mean(0))
+
+
+def _pool(
+    members: Iterable[nn.Module], context: Tensor, labels: Tensor, area: Tensor
+) -> ScorerOutput:
+    score = torch.stack([member(context) for member in members]).mean(0)
+    per_position = at_positions(area, labels.flatten(1))
+    attention = (per_position / per_position.sum(1, keepdim=True)).view_as(labels)
+    return ScorerOutput(score, score[:, None].expand_as(area), area, attention)
