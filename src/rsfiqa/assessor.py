@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -17,11 +15,13 @@ from rsfiqa.encoders.build import build_encoder
 from rsfiqa.errors import ConfigError, RsfiqaError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.images import ImageSource, LoadedImage, load_image, resize_to_budget, split_batch
+from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
 from rsfiqa.reading.base import NoReader, Reader
 from rsfiqa.regions.base import Segmenter
 from rsfiqa.regions.embedded import EmbeddedSegmenter
 from rsfiqa.scoring.checkpoint import Checkpoint, default_folder, load_checkpoint
+from rsfiqa.scoring.model import ScorerOutput
 from rsfiqa.types import Assessment, ModelInfo, Reading, RegionAssessment
 
 Precision = Literal["fp32", "bf16"]
@@ -183,26 +183,22 @@ class RSFIQA:
                     raise
                 return error
 
-        workers = min(len(sources), self._workers())
-        if workers <= 1:
-            return [one(source, name) for source, name in zip(sources, given, strict=True)]
-        threads = torch.get_num_threads()
-        # Whole pictures side by side use cores better than threads inside one small operation.
-        torch.set_num_threads(max(1, threads // workers))
-        try:
-            with ThreadPoolExecutor(
-                workers, initializer=torch.set_num_threads, initargs=(max(1, threads // workers),)
-            ) as pool:
-                return list(pool.map(one, sources, given))
-        finally:
-            torch.set_num_threads(threads)
-
-    def _workers(self) -> int:
-        on_cpu = self.extractor.device.type == "cpu"
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return min(4, cores or 1) if on_cpu else 1
+        workers = cpu_workers() if self.extractor.device.type == "cpu" else 1
+        pairs = zip(sources, given, strict=True)
+        return list(parallel_map(lambda pair: one(*pair), pairs, min(len(sources), workers)))
 
     @torch.inference_mode()
+    def score_regions(self, features: PictureFeatures) -> ScorerOutput:
+        """Step 3 alone: scores, weights and attention of one picture, as a batch of one."""
+        device = self.extractor.device
+        out: ScorerOutput = self.scorer(
+            features.positions[None],
+            features.context[None],
+            features.labels[None].to(device),
+            features.area[None].to(device),
+        )
+        return out
+
     def _assemble(
         self,
         loaded: LoadedImage,
@@ -210,13 +206,7 @@ class RSFIQA:
         features: PictureFeatures,
         readings: Sequence[Reading],
     ) -> Assessment:
-        device = self.extractor.device
-        out = self.scorer(
-            features.positions[None],
-            features.context[None],
-            features.labels[None].to(device),
-            features.area[None].to(device),
-        )
+        out = self.score_regions(features)
         scores = out.region_scores[0].double().cpu().numpy()
         weights = out.weights[0].double().cpu().numpy()
         weights = weights / weights.sum()

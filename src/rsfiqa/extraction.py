@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rsfiqa.encoders.grid import GridEncoder
+from rsfiqa.encoders.grid import GridEncoder, GridFeatures
 from rsfiqa.errors import DataError
 from rsfiqa.images import resize_to_budget
 from rsfiqa.partition import Partition
@@ -101,18 +101,29 @@ class FeatureExtractor:
                 f"{partition.height}; resize the partition first."
             )
         small = resize_to_budget(pixels, self.pixel_budget)
-        grid = self.encoder(to_tensor(small).to(self.device))
+        grid = self.encode(small)
         if partition is None:
-            semantic = grid.semantic[0].float().cpu().numpy()
-            partition = self.segmenter.segment(small, semantic).resize(height, width)
+            partition = self.segment(small, grid).resize(height, width)
+        return self.reduce(grid, partition), partition
+
+    @torch.inference_mode()
+    def encode(self, pixels: npt.NDArray[np.uint8]) -> GridFeatures:
+        """The backbones' features of a picture within the pixel budget."""
+        grid: GridFeatures = self.encoder(to_tensor(pixels).to(self.device))
+        return grid
+
+    def segment(self, pixels: npt.NDArray[np.uint8], grid: GridFeatures) -> Partition:
+        """The partition of a picture whose features are known."""
+        return self.segmenter.segment(pixels, grid.semantic[0].float().cpu().numpy())
+
+    @torch.inference_mode()
+    def reduce(self, grid: GridFeatures, partition: Partition) -> PictureFeatures:
+        """Features through the stem, with the partition on their grid."""
         positions, context = self.stem(grid.positions, grid.context)
         labels = grid_labels(partition, *positions.shape[-2:])
         area = np.array([region.area for region in partition.regions], dtype=np.float32)
-        return (
-            PictureFeatures(
-                positions[0], context[0], torch.from_numpy(labels), torch.from_numpy(area)
-            ),
-            partition,
+        return PictureFeatures(
+            positions[0], context[0], torch.from_numpy(labels), torch.from_numpy(area)
         )
 
 

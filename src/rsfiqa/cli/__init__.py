@@ -26,6 +26,9 @@ from rsfiqa.errors import ConfigError, RsfiqaError
 COMMANDS: dict[str, str] = {
     "assess": "rsfiqa.cli.assess:assess",
     "demo": "rsfiqa.cli.demo:demo",
+    "train": "rsfiqa.cli.train:train",
+    "evaluate": "rsfiqa.cli.evaluate:evaluate",
+    "bench": "rsfiqa.cli.bench:app",
     "assets": "rsfiqa.cli.assets:app",
 }
 """Every command, as "module:attribute", in the order of the help page."""

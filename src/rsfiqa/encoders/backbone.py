@@ -53,6 +53,7 @@ class TimmBackbone(nn.Module):
 
     Attributes:
         channels, reductions: of each chosen depth; reductions in input pixels.
+        has_token: whether it gives a class token a depth.
 
     Raises:
         ConfigError: the model gives no intermediate features, or an index is outside its depth.
@@ -87,6 +88,7 @@ class TimmBackbone(nn.Module):
         self.model = model.eval().requires_grad_(False)
         self.indices = tuple(indices)
         self._has_prefix = "return_prefix_tokens" in inspect.signature(intermediates).parameters
+        self.has_token = self._has_prefix and getattr(model, "num_prefix_tokens", 0) > 0
         self.patch_size = _patch_size(model)
         info = list(getattr(model, "feature_info", []))
         try:

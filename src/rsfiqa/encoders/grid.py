@@ -109,6 +109,15 @@ class GridEncoder(nn.Module):
             for channels, reduction in zip(backbone.channels, backbone.reductions, strict=True)
         )
 
+    @property
+    def context_dim(self) -> int:
+        """Width of `GridFeatures.context`."""
+        return sum(
+            channels * (3 if backbone.has_token else 2)
+            for backbone in self.backbones
+            for channels in backbone.channels
+        )
+
     @torch.inference_mode()
     def forward(self, pixels: Tensor) -> GridFeatures:
         """Features of RGB pictures `[B, 3, H, W]` in 0..1, all of one size."""

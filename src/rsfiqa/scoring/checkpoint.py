@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,7 +10,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from rsfiqa.errors import AssetError, ConfigError
@@ -45,18 +45,17 @@ def default_folder() -> Path:
     return Path(str(resources.files("rsfiqa.scoring") / "weights" / "default"))
 
 
-def save_checkpoint(
-    checkpoint: Checkpoint, folder: Path, *, dtype: torch.dtype = torch.float16
-) -> None:
-    """Write a scorer to a folder, weights in `dtype` to keep the file small.
+def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a scorer to a folder: its own weights in half precision, the stem's in full.
+
+    The stem stays exact, since cached features were made with it.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
     from safetensors.torch import save_file
 
-    tensors = {f"scorer.{k}": v for k, v in checkpoint.scorer.state_dict().items()}
-    tensors |= {f"stem.{k}": v for k, v in checkpoint.stem.state_dict().items()}
+    tensors = _tensors(checkpoint)
     config = {
         "format": FORMAT,
         "name": checkpoint.name,
@@ -72,9 +71,7 @@ def save_checkpoint(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {k: v.detach().to(dtype).contiguous() for k, v in tensors.items()}, folder / WEIGHTS
-        )
+        save_file(tensors, folder / WEIGHTS)
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"the scorer cannot be written to {folder}: {error.strerror}.") from error
@@ -118,6 +115,27 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AssetError(f"the scorer in {folder} is incomplete: {error}.") from error
+
+
+def weights_digest(checkpoint: Checkpoint) -> str:
+    """Eight hexadecimal digits that change whenever a saved weight changes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(_tensors(checkpoint).items()):
+        digest.update(name.encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
+def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    scorer = {
+        f"scorer.{name}": tensor.detach().cpu().half().contiguous()
+        for name, tensor in checkpoint.scorer.state_dict().items()
+    }
+    stem = {
+        f"stem.{name}": tensor.detach().cpu().contiguous()
+        for name, tensor in checkpoint.stem.state_dict().items()
+    }
+    return scorer | stem
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,0 +1,89 @@
+"""`rsfiqa bench`: the measurements behind the figures in the documentation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Measure speed, memory and locality on this machine.", no_args_is_help=True)
+
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
+
+
+@app.command()
+def assess(
+    json_file: JsonOption = None,
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    huge: Annotated[bool, typer.Option(help="Measure 100 megapixels too.")] = True,
+) -> None:
+    """Time and memory of assessing pictures, and where the time goes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from rsfiqa.benchmarks import bench_assess
+
+    errors = Console(stderr=True)
+    figures = bench_assess(
+        precision, huge=huge, told=lambda case: errors.print(f"measuring {case}", style="dim")
+    )
+    table = Table(title=f"Assessing pictures, {precision}, {figures['machine']['cores']} cores")
+    table.add_column("case")
+    table.add_column("seconds", justify="right")
+    table.add_column("peak memory", justify="right")
+    for row in figures["measurements"]:
+        peak = "" if row["peak_mb"] is None else f"{row['peak_mb']:.0f} MB"
+        table.add_row(row["case"], f"{row['seconds']:.2f}", peak)
+    stages = Table(title="Where the time of a 512×512 picture goes")
+    stages.add_column("stage")
+    stages.add_column("milliseconds", justify="right")
+    for stage, seconds in figures["stages"].items():
+        stages.add_row(stage, f"{1000 * seconds:.0f}")
+    console = Console()
+    console.print(table)
+    console.print(stages)
+    _write(figures, json_file)
+
+
+@app.command()
+def locality(
+    pictures: Annotated[Path, typer.Argument(help="A folder of clean photographs.")],
+    json_file: JsonOption = None,
+    limit: Annotated[int, typer.Option(help="Pictures at most.", min=1)] = 100,
+    seed: Annotated[int, typer.Option(help="Of regions and distortions.")] = 0,
+) -> None:
+    """Spoil one region of each photograph: how often does that region's score fall most?"""
+    from rich.console import Console
+    from rich.table import Table
+
+    from rsfiqa.cli.common import make_assessor, on_terminal, progress
+    from rsfiqa.inputs import find_images
+    from rsfiqa.learning.locality import measure_locality
+
+    paths = [Path(p) for p in find_images([str(pictures)]) if isinstance(p, str)][:limit]
+    with progress("spoiling", len(paths), shown=on_terminal()) as advance:
+        figures = measure_locality(make_assessor(), paths, seed=seed, told=lambda: advance(1))
+    table = Table(title=f"One region spoiled, {figures['pictures']} photographs")
+    for column in ("", "copies", "falls most", "its fall", "others' change", "picture's fall"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, row in figures["rows"].items():
+        table.add_row(
+            name,
+            str(row["copies"]),
+            f"{row['falls_most']:.0%}",
+            f"{row['fall']:.1f}",
+            f"{row['others_change']:.1f}",
+            f"{row['picture_fall']:.1f}",
+        )
+    Console().print(table)
+    _write(figures, json_file)
+
+
+def _write(figures: dict[str, Any], path: Path | None) -> None:
+    if path is not None:
+        from rsfiqa.cli.outputs import require_writable_file
+
+        require_writable_file(path)
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,112 @@
+"""The scatter plot of an evaluation: predicted against human scores."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rsfiqa.errors import MissingExtraError
+from rsfiqa.learning.logistic import fit_logistic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from rsfiqa.learning.evaluation import Evaluation, Prediction
+
+# Okabe & Ito (2008), "Color universal design"; its yellow is left out, being faint on white.
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+_MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+_INK = "#333333"
+
+
+def scatter_png(evaluation: Evaluation) -> bytes:
+    """Draw the predictions of an evaluation, with the logistic curve, as a PNG file.
+
+    Groups differ in colour and in marker; from the eighth on, they share the last one.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("The scatter plot", "plot") from error
+
+    figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    _draw_points(axes, evaluation)
+    _draw_curves(axes, evaluation)
+    axes.set_xlabel("Predicted score (0 to 100, higher is better)")
+    axes.set_ylabel("Human score (MOS, 0 to 100)")
+    axes.set_title(_title(evaluation), fontsize=11)
+    axes.grid(color="#e3e3e3", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=9, frameon=True, framealpha=0.9, loc="upper left")
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # A group's name may hold characters that the font lacks: boxes, and no reason to fail.
+        warnings.simplefilter("ignore", UserWarning)
+        figure.savefig(buffer, format="png", metadata={"Software": "rsfiqa"})
+    return buffer.getvalue()
+
+
+def _draw_points(axes: Axes, evaluation: Evaluation) -> None:
+    names = list(evaluation.groups) or [""]
+    shown = names if len(names) <= len(_COLORS) else names[: len(_COLORS) - 1]
+    rows: dict[str, list[Prediction]] = {name: [] for name in shown}
+    others = f"{len(names) - len(shown)} other groups"
+    for row in evaluation.scored:
+        name = evaluation.group_of(row) if evaluation.groups else ""
+        rows.setdefault(name if name in shown else others, []).append(row)
+    count = len(evaluation.scored)
+    opacity = 0.85 if count < 200 else 0.55 if count < 2000 else 0.3
+    size = 26 if count < 1000 else 12
+    for (name, members), color, marker in zip(rows.items(), _COLORS, _MARKERS, strict=False):
+        axes.scatter(
+            [row.score for row in members if row.score is not None],
+            [row.target for row in members],
+            s=size,
+            c=color,
+            marker=marker,
+            alpha=opacity,
+            linewidths=0,
+            label=f"{_plain(name) or 'pictures'} (n = {len(members)})",
+        )
+
+
+def _draw_curves(axes: Axes, evaluation: Evaluation) -> None:
+    scores = np.array([row.score for row in evaluation.scored], dtype=np.float64)
+    targets = np.array([row.target for row in evaluation.scored], dtype=np.float64)
+    axes.set_xlim(min(0.0, *scores, 0.0) - 2, max(100.0, *scores, 100.0) + 2)
+    axes.set_ylim(min(0.0, *targets, 0.0) - 2, max(100.0, *targets, 100.0) + 2)
+    axes.plot([0, 100], [0, 100], color="#8a8a8a", linewidth=1, linestyle=":", label="equal scores")
+    if evaluation.overall.rmse_logistic is None:
+        return
+    fit = fit_logistic(scores, targets)
+    x = np.linspace(scores.min(), scores.max(), 200)
+    label = "logistic fit" if fit.line is None else "linear fit"
+    axes.plot(x, fit(x), color="white", linewidth=4)
+    axes.plot(x, fit(x), color=_INK, linewidth=2, label=label)
+
+
+def _title(evaluation: Evaluation) -> str:
+    count = f"n = {evaluation.overall.n}"
+    if evaluation.failures:
+        count += f", {len(evaluation.failures)} failed"
+    if evaluation.overall.srcc is None:
+        return f"No SRCC, {count}"
+    interval = ""
+    if evaluation.srcc_interval is not None:
+        low, high = evaluation.srcc_interval
+        interval = f" (95 % interval {low:.3f} to {high:.3f})"
+    return f"SRCC {evaluation.overall.srcc:.3f}{interval}, {count}"
+
+
+def _plain(name: str) -> str:
+    """A name that matplotlib takes neither for mathematics nor for a hidden label."""
+    name = name.replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name

@@ -1,0 +1,197 @@
+"""Features of training pictures, computed once and cached on disk for all runs.
+
+One safetensors file a picture, keyed by the picture's content and by everything that shapes its
+features (encoder, stem, segmenter, precision, distortion): changing any of them makes new files and
+leaves the old ones alone. A damaged file is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rsfiqa.errors import DataError
+from rsfiqa.extraction import FeatureExtractor, PictureFeatures, to_tensor
+from rsfiqa.images import hash_file, load_image, resize_to_budget
+from rsfiqa.learning.distortions import FAMILIES, spoil_region
+from rsfiqa.learning.training import Spoiled
+from rsfiqa.parallel import cpu_workers, parallel_map
+from rsfiqa.partition import Partition
+
+SMALLEST_SPOILED_AREA = 0.02
+"""Regions smaller than this fraction of the picture are not spoiled: nobody would see it."""
+
+
+@dataclass(frozen=True)
+class SpoilPlan:
+    """How to spoil one copy of a picture; which region follows from `choice`, a number in 0..1."""
+
+    source: int
+    family: str
+    strength: int
+    choice: float
+    seed: int
+
+
+def plan_spoiled(pictures: int, copies: int, seed: int) -> list[SpoilPlan]:
+    """`copies` plans over a shuffled data set; dimensions, families and strengths at random."""
+    rng = np.random.default_rng(seed)
+    dimensions = list(FAMILIES)
+    order = [
+        int(i) for _ in range(-(-copies // max(pictures, 1))) for i in rng.permutation(pictures)
+    ]
+    plans = []
+    for source in order[:copies]:
+        families = FAMILIES[dimensions[int(rng.integers(len(dimensions)))]]
+        plans.append(
+            SpoilPlan(
+                source=source,
+                family=families[int(rng.integers(len(families)))],
+                strength=int(rng.integers(1, 5)),
+                choice=float(rng.random()),
+                seed=int(rng.integers(2**31)),
+            )
+        )
+    return plans
+
+
+class FeatureCache:
+    """A folder of features, filled as they are asked for; safe for several processes.
+
+    Args:
+        folder: where files go; made when needed.
+        extractor: computes what is missing.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, extractor: FeatureExtractor) -> None:
+        self.folder = folder
+        self.extractor = extractor
+        self._settings = f"{extractor.name}|{extractor.encoder.precision}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"features cannot be cached in {folder}: {error.strerror}; choose another folder."
+            ) from error
+
+    def clean(self, path: Path) -> tuple[PictureFeatures, Partition]:
+        """Features and partition of a picture."""
+        key = self._key(path, "")
+        found = self._read(key)
+        if found is None:
+            found = self.extractor.extract(load_image(path).pixels)
+            self.write(key, *found)
+        return found
+
+    def spoiled(self, path: Path, plan: SpoilPlan) -> Spoiled | None:
+        """A locally spoiled copy, seen with the clean picture's partition.
+
+        None when no region is large enough.
+        """
+        _, partition = self.clean(path)
+        large = [r.id for r in partition.regions if r.area >= SMALLEST_SPOILED_AREA]
+        if not large:
+            return None
+        region = large[int(plan.choice * len(large))]
+        key = self._key(path, f"{region},{plan.family},{plan.strength},{plan.seed}")
+        found = self._read(key)
+        if found is None:
+            pixels = spoil_region(
+                load_image(path).pixels,
+                partition.mask(region),
+                plan.family,
+                plan.strength,
+                plan.seed,
+            )
+            found = self.extractor.extract(pixels, partition)
+            self.write(key, *found)
+        return Spoiled(found[0], plan.source, region, plan.strength)
+
+    def all_clean(self, paths: Sequence[Path]) -> Iterator[PictureFeatures]:
+        """Features of all pictures, in order, several side by side."""
+        return parallel_map(lambda path: self.clean(path)[0], paths, self._workers())
+
+    def all_spoiled(
+        self, paths: Sequence[Path], plans: Sequence[SpoilPlan]
+    ) -> Iterator[Spoiled | None]:
+        """Spoiled copies of the pictures that the plans name, in order of the plans."""
+        return parallel_map(
+            lambda plan: self.spoiled(paths[plan.source], plan), plans, self._workers()
+        )
+
+    def _workers(self) -> int:
+        return cpu_workers() if self.extractor.device.type == "cpu" else 1
+
+    def _key(self, path: Path, change: str) -> str:
+        text = f"{hash_file(path)}|{self._settings}|{change}"
+        return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+    def _file(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.safetensors"
+
+    def _read(self, key: str) -> tuple[PictureFeatures, Partition] | None:
+        from safetensors import SafetensorError, safe_open
+
+        path = self._file(key)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                partition = Partition.from_rle(json.loads(file.metadata()["partition"]))
+            return (
+                PictureFeatures(
+                    tensors["positions"], tensors["context"], tensors["labels"], tensors["area"]
+                ),
+                partition,
+            )
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            return None
+
+    def write(self, key: str, features: PictureFeatures, partition: Partition) -> None:
+        """Store features under a key, whole or not at all."""
+        from safetensors.torch import save
+
+        data = save(
+            {
+                "positions": features.positions.half().cpu().contiguous(),
+                "context": features.context.float().cpu().contiguous(),
+                "labels": features.labels.to(torch.int16).contiguous(),
+                "area": features.area.contiguous(),
+            },
+            metadata={"partition": json.dumps(partition.to_rle())},
+        )
+        path = self._file(key)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                file.write(data)
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise DataError(
+                f"features cannot be cached in {self.folder}: {os.strerror(error.errno or 0)}."
+            ) from error
+
+
+def stem_samples(
+    extractor: FeatureExtractor, paths: Sequence[Path], count: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Encoder features of a random sample of pictures, for fitting a stem."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(paths), size=min(count, len(paths)), replace=False)
+    for i in sorted(int(i) for i in chosen):
+        pixels = resize_to_budget(load_image(paths[i]).pixels, extractor.pixel_budget)
+        grid = extractor.encoder(to_tensor(pixels).to(extractor.device))
+        yield grid.positions[0].cpu(), grid.context[0].cpu()

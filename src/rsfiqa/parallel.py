@@ -1,0 +1,57 @@
+"""Whole pictures side by side on the processor's cores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MOST_WORKERS = 4
+"""Each worker holds a decoded picture and its features, so memory grows with their number."""
+
+
+def cpu_workers() -> int:
+    """How many pictures to work on side by side: the cores this process may use, up to a bound."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(MOST_WORKERS, cores or 1)
+
+
+def parallel_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """Results in the order of items, a bounded number of items ahead.
+
+    Torch's own threads are divided among the workers while this runs: one picture a core uses
+    cores better than many threads inside one small operation. The division does not change any
+    partition or score beyond the last bits of a float.
+
+    Raises:
+        Exception: what `function` raises for an item, when that item's turn comes.
+    """
+    if workers <= 1:
+        yield from map(function, items)
+        return
+    threads = torch.get_num_threads()
+    share = max(1, threads // workers)
+    torch.set_num_threads(share)
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(share,)) as p:
+            remaining = iter(items)
+            waiting: list[Future[R]] = [
+                p.submit(function, item) for item in islice(remaining, 2 * workers)
+            ]
+            try:
+                while waiting:
+                    result = waiting.pop(0).result()
+                    waiting.extend(p.submit(function, item) for item in islice(remaining, 1))
+                    yield result
+            finally:
+                for future in waiting:
+                    future.cancel()
+    finally:
+        torch.set_num_threads(threads)
