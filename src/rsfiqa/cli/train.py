@@ -93,8 +93,10 @@ def train(
 
     checkpoint = train_prepared(prepared, name or f"{aggregation}-{data.stem}", report)
     save_checkpoint(checkpoint, out)
-    best = checkpoint.training["best_epoch"]
-    console.print(f"{checkpoint.name}: best epoch {best['epoch']}, written to {out}")
+    srcc = checkpoint.training["validation"]["srcc"]
+    console.print(
+        f"{checkpoint.name}: val SRCC {'-' if srcc is None else f'{srcc:.4f}'}, written to {out}"
+    )
 
 
 @contextmanager

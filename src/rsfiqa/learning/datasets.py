@@ -168,18 +168,18 @@ class ScoredImages:
         paths = _paths(table, images)
         rows = []
         for row, image, path, mos in zip(table.rows, images, paths, scores, strict=True):
-            share = (mos - low) / (high - low)
+            above_worst = high - mos if lower_is_better else mos - low
             rows.append(
                 ScoredImage(
                     path=path,
                     image=image,
                     mos=mos,
-                    score=100 * (1 - share if lower_is_better else share),
+                    score=100 * above_worst / (high - low),
                     split=row.get(split_column, ""),
                     group=row.get(group, "") if group else "",
                 )
             )
-        return cls(tuple(rows), (low, high), guessed, lower_is_better)
+        return cls(tuple(rows), (float(low), float(high)), guessed, lower_is_better)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 They make locally spoiled copies for training (so that a region's score answers for that region)
 and for demonstrations. Strengths 1..4 look mild, visible, strong and severe on a picture with 512
-pixels on its long side; lengths in pixels scale with the long side, so that they look alike at any
-size. Families are grouped by the dimension they spoil.
+pixels on its long side. Lengths (blur, blocks of pixels, the feather) scale with the long side, so
+that they look alike at any size; below 256 pixels they stay what they are there, since a fault
+finer than a pixel is none. What a sensor or a codec does pixel by pixel (noise, JPEG's blocks of 8)
+does not scale. Families are grouped by the dimension they spoil.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from rsfiqa.types import Dimension
 
 STRENGTHS = (1, 2, 3, 4)
 _REFERENCE_SIDE = 512
+_SMALLEST_SCALE = 0.5
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 Pixels = npt.NDArray[np.uint8]
@@ -81,7 +84,8 @@ def spoil_region(
     """Distort one region and leave every pixel outside of it untouched, bit for bit.
 
     The distortion fades in over `feather` pixels (at 512 on the long side) inside the border, so
-    that the seam itself gives nothing away.
+    that the seam itself gives nothing away; over fewer in a region too thin for that, which would
+    otherwise be spoiled less than its strength says.
 
     Args:
         pixels: uint8 RGB `[H, W, 3]`.
@@ -99,10 +103,12 @@ def spoil_region(
         )
     spoiled = distort(pixels, family, strength, seed)
     width = feather * _scale(pixels)
-    if width > 0:
+    # Of a mask without background the distance transform is not defined: no edge, no fade.
+    if width > 0 and not mask.all():
         # A border of the picture is no border of the region: only the inside edge fades.
         depth = ndimage.distance_transform_edt(np.pad(mask, 1, mode="edge"))[1:-1, 1:-1]
-        depth = np.where(mask, np.minimum(depth, width + 1), 0.0)
+        depth = np.where(mask, depth, 0.0)
+        width = min(width, float(depth.max() - 1) / 2)
         share = np.clip(depth / (width + 1), 0, 1)[..., None]
     else:
         share = mask[..., None].astype(float)
@@ -111,7 +117,7 @@ def spoil_region(
 
 
 def _scale(pixels: npt.NDArray[Any]) -> float:
-    return float(max(pixels.shape[:2]) / _REFERENCE_SIDE)
+    return max(_SMALLEST_SCALE, max(pixels.shape[:2]) / _REFERENCE_SIDE)
 
 
 def _to_uint8(values: npt.NDArray[Any]) -> Pixels:
@@ -194,7 +200,9 @@ def _resample(pixels: Pixels, level: int, _: np.random.Generator) -> Pixels:
 
 def _resized(pixels: Pixels, factor: float, down: Image.Resampling, up: Image.Resampling) -> Pixels:
     height, width = pixels.shape[:2]
-    factor = max(1.0, factor * _scale(pixels))
+    scale = _scale(pixels)
+    # A factor of 1 changes nothing, so that what shrinks with the picture is its distance from 1.
+    factor = factor * scale if scale > 1 else 1 + (factor - 1) * scale
     small = (max(1, round(width / factor)), max(1, round(height / factor)))
     return np.asarray(Image.fromarray(pixels).resize(small, down).resize((width, height), up))
 

@@ -25,7 +25,7 @@ _INK = "#333333"
 def scatter_png(evaluation: Evaluation) -> bytes:
     """Draw the predictions of an evaluation, with the logistic curve, as a PNG file.
 
-    Groups differ in colour and in marker; from the eighth on, they share the last one.
+    Groups differ in colour and in marker; of more than seven, the seventh and later share the last.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -35,7 +35,7 @@ def scatter_png(evaluation: Evaluation) -> bytes:
     except ImportError as error:
         raise MissingExtraError("The scatter plot", "plot") from error
 
-    figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained")
+    figure = Figure(figsize=(6.4, 6.6), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     _draw_points(axes, evaluation)
     _draw_curves(axes, evaluation)
@@ -45,7 +45,8 @@ def scatter_png(evaluation: Evaluation) -> bytes:
     axes.grid(color="#e3e3e3", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=9, frameon=True, framealpha=0.9, loc="upper left")
+    # Outside, where it hides no picture whichever way the predictions go.
+    figure.legend(fontsize=9, frameon=False, loc="outside lower center", ncols=3)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # A group's name may hold characters that the font lacks: boxes, and no reason to fail.

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,13 @@ import torch
 from torch import Tensor
 
 from rsfiqa.errors import DataError
-from rsfiqa.extraction import FeatureExtractor, PictureFeatures, to_tensor
+from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.images import hash_file, load_image, resize_to_budget
 from rsfiqa.learning.distortions import FAMILIES, spoil_region
 from rsfiqa.learning.training import Spoiled
 from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
+from rsfiqa.scoring.stem import Stem
 
 SMALLEST_SPOILED_AREA = 0.02
 """Regions smaller than this fraction of the picture are not spoiled: nobody would see it."""
@@ -70,21 +71,12 @@ class FeatureCache:
     Args:
         folder: where files go; made when needed.
         extractor: computes what is missing.
-
-    Raises:
-        DataError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, extractor: FeatureExtractor) -> None:
         self.folder = folder
         self.extractor = extractor
         self._settings = f"{extractor.name}|{extractor.encoder.precision}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(
-                f"features cannot be cached in {folder}: {error.strerror}; choose another folder."
-            ) from error
 
     def clean(self, path: Path) -> tuple[PictureFeatures, Partition]:
         """Features and partition of a picture."""
@@ -173,25 +165,60 @@ class FeatureCache:
             },
             metadata={"partition": json.dumps(partition.to_rle())},
         )
-        path = self._file(key)
-        try:
-            path.parent.mkdir(exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(data)
-            Path(file.name).replace(path)
-        except OSError as error:
-            raise DataError(
-                f"features cannot be cached in {self.folder}: {os.strerror(error.errno or 0)}."
-            ) from error
+        write_whole(self._file(key), data)
 
 
-def stem_samples(
-    extractor: FeatureExtractor, paths: Sequence[Path], count: int, seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Encoder features of a random sample of pictures, for fitting a stem."""
-    rng = np.random.default_rng(seed)
-    chosen = rng.choice(len(paths), size=min(count, len(paths)), replace=False)
-    for i in sorted(int(i) for i in chosen):
-        pixels = resize_to_budget(load_image(paths[i]).pixels, extractor.pixel_budget)
-        grid = extractor.encoder(to_tensor(pixels).to(extractor.device))
-        yield grid.positions[0].cpu(), grid.context[0].cpu()
+def fit_stem(
+    extractor: FeatureExtractor,
+    paths: Sequence[Path],
+    folder: Path,
+    told: Callable[[int], None] = lambda _: None,
+) -> Stem:
+    """Fit the extractor's stem to pictures, or find the fit that an earlier run left in `folder`.
+
+    Args:
+        extractor: whose encoder and pixel budget are used, and whose stem is fitted in place.
+        paths: pictures to fit to.
+        folder: where fits are kept; the last bits of a fit depend on how many threads made it,
+            and features are cached by the stem, so a fit is kept rather than repeated.
+        told: told how many pictures are done.
+    """
+    from safetensors.torch import load_file, save
+
+    stem = extractor.stem
+    parts = [extractor.encoder.name, extractor.encoder.precision, str(stem.widths)]
+    parts += [str(extractor.pixel_budget), *(hash_file(path) for path in paths)]
+    digest = hashlib.sha256("|".join(parts).encode()).hexdigest()[:40]
+    kept = folder / "stems" / f"{digest}.safetensors"
+    if kept.exists():
+        stem.load_state_dict(load_file(kept))
+        told(len(paths))
+        return stem
+
+    def samples() -> Iterator[tuple[Tensor, Tensor]]:
+        for done, path in enumerate(paths, start=1):
+            pixels = resize_to_budget(load_image(path).pixels, extractor.pixel_budget)
+            grid = extractor.encode(pixels)
+            yield grid.positions[0].cpu(), grid.context[0].cpu()
+            told(done)
+
+    stem.fit(samples())
+    write_whole(kept, save(stem.state_dict()))
+    return stem
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file of the cache whole or not at all, whoever else writes it.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(data)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise DataError(
+            f"features cannot be cached in {path.parent}: {os.strerror(error.errno or 0)}."
+        ) from error

@@ -23,6 +23,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Metric = Literal["srcc", "plcc", "krcc", "rmse"]
 
 _FEWEST = 3
+_LARGEST, _SMALLEST = 1e150, 1e-150
+"""Squares and ratios of values between these neither overflow nor vanish."""
 _CHUNK = 1_000_000
 """Values a bootstrap holds at a time, so that memory stays bounded for any number of pictures."""
 
@@ -258,6 +260,11 @@ def _checked(predictions: Values, targets: Values) -> tuple[Floats, Floats]:
                 f"{bad} of {len(array)} {name} are NaN or infinite; leave those pictures out, "
                 "and count them as failed."
             )
+        huge = int((np.abs(array) > _LARGEST).sum())
+        if huge:
+            raise DataError(
+                f"{huge} of {len(array)} {name} are beyond ±{_LARGEST:g}; give them in another unit."
+            )
         arrays.append(array)
     predicted, wanted = arrays
     if len(predicted) != len(wanted):
@@ -279,7 +286,9 @@ def _check_settings(metric: str, resamples: int, level: float) -> None:
 
 
 def _is_constant(values: Floats) -> bool:
-    """Whether the spread is nothing, or too small beside the mean for double precision."""
+    """Whether the spread is nothing, or too small for double precision."""
+    if np.ptp(values) < _SMALLEST:
+        return True
     scaled = _to_unit(values)
     centred = scaled - scaled.mean()
     return bool(np.linalg.norm(centred) <= 1e-13 * max(abs(scaled.mean()), np.finfo(float).tiny))

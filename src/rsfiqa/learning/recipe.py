@@ -14,8 +14,15 @@ from rsfiqa.encoders.build import DEFAULT_ENCODER, build_encoder
 from rsfiqa.errors import DataError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.learning.datasets import ScoredImages
-from rsfiqa.learning.features import FeatureCache, plan_spoiled, stem_samples
-from rsfiqa.learning.training import EpochReport, Spoiled, TrainingConfig, train_scorer
+from rsfiqa.learning.features import FeatureCache, fit_stem, plan_spoiled
+from rsfiqa.learning.metrics import correlations
+from rsfiqa.learning.training import (
+    EpochReport,
+    Spoiled,
+    TrainingConfig,
+    predict,
+    train_scorer,
+)
 from rsfiqa.regions.embedded import EmbeddedSegmenter
 from rsfiqa.scoring.checkpoint import (
     Checkpoint,
@@ -23,7 +30,7 @@ from rsfiqa.scoring.checkpoint import (
     load_checkpoint,
     weights_digest,
 )
-from rsfiqa.scoring.model import ScorerConfig
+from rsfiqa.scoring.model import RegionScorer, ScorerConfig
 from rsfiqa.scoring.stem import Stem
 
 T = TypeVar("T")
@@ -104,15 +111,14 @@ def prepare(
     segmenter = EmbeddedSegmenter()
     stem = Stem(encoder.groups, STEM_WIDTH, encoder.context_dim)
     extractor = FeatureExtractor(encoder, segmenter, stem)
+    folder = cache or cache_folder() / "features"
     shipped = _shipped_stem(recipe)
     if shipped is not None:
         extractor.stem = shipped
     else:
-        samples = stem_samples(extractor, train_paths, STEM_PICTURES, recipe.training.seed)
-        total = min(STEM_PICTURES, len(train_paths))
-        stem.fit(_told(samples, "fitting the stem", total, progress))
-        extractor.stem = stem
-    features = FeatureCache(cache or cache_folder() / "features", extractor)
+        sample = [row.path for row in train.take(STEM_PICTURES, seed=0).rows]
+        fit_stem(extractor, sample, folder, _teller("fitting the stem", len(sample), progress))
+    features = FeatureCache(folder, extractor)
     clean = list(
         _told(features.all_clean(train_paths), "training pictures", len(train_paths), progress)
     )
@@ -138,7 +144,10 @@ def prepare(
 def train(
     prepared: Prepared, name: str, on_epoch: Callable[[EpochReport], None] | None = None
 ) -> Checkpoint:
-    """Train a scorer on prepared features; its `training` field tells how and how well."""
+    """Train a scorer on prepared features; its `training` field tells how and how well.
+
+    Members are trained one after the other, with seeds that follow the recipe's.
+    """
     recipe = prepared.recipe
     model = replace(
         recipe.model,
@@ -146,19 +155,24 @@ def train(
         context_dim=len(prepared.stem.context_center),
     )
     started = time.monotonic()
-    result = train_scorer(
-        model,
-        recipe.training,
-        prepared.training,
-        prepared.training_scores,
-        prepared.validation,
-        prepared.validation_scores,
-        prepared.spoiled,
-        on_epoch,
-    )
+    results = [
+        train_scorer(
+            model,
+            replace(recipe.training, seed=recipe.training.seed + i),
+            prepared.training,
+            prepared.training_scores,
+            prepared.validation,
+            prepared.validation_scores,
+            prepared.spoiled,
+            on_epoch,
+        )
+        for i in range(recipe.model.members)
+    ]
+    scorer = RegionScorer.merged([result.scorer for result in results])
+    measured = correlations(predict(scorer, prepared.validation), prepared.validation_scores)
     checkpoint = Checkpoint(
         name=name,
-        scorer=result.scorer,
+        scorer=scorer,
         stem=prepared.stem,
         encoder=list(recipe.encoder),
         segmenter=prepared.segmenter,
@@ -169,18 +183,27 @@ def train(
             "training_pictures": len(prepared.training),
             "spoiled_copies": len(prepared.spoiled),
             "validation_pictures": len(prepared.validation),
-            "best_epoch": asdict(result.best),
+            "members": [asdict(result.best) for result in results],
+            "validation": measured.to_dict(),
             "seconds": round(time.monotonic() - started, 1),
         },
     )
     return replace(checkpoint, name=f"{name}-{weights_digest(checkpoint)}")
 
 
-def _told(items: Iterable[T], stage: str, total: int, progress: Progress | None) -> Iterator[T]:
-    for done, item in enumerate(items, start=1):
-        yield item
+def _teller(stage: str, total: int, progress: Progress | None) -> Callable[[int], None]:
+    def tell(done: int) -> None:
         if progress:
             progress(stage, done, total)
+
+    return tell
+
+
+def _told(items: Iterable[T], stage: str, total: int, progress: Progress | None) -> Iterator[T]:
+    tell = _teller(stage, total, progress)
+    for done, item in enumerate(items, start=1):
+        yield item
+        tell(done)
 
 
 def _shipped_stem(recipe: Recipe) -> Stem | None:

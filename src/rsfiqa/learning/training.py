@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rsfiqa.errors import ConfigError
 from rsfiqa.extraction import PictureFeatures
-from rsfiqa.learning.batches import Batch, batches, stack
+from rsfiqa.learning.batches import batches, stack
 from rsfiqa.learning.losses import locality_loss, quality_loss
 from rsfiqa.learning.metrics import correlations
 from rsfiqa.scoring.model import RegionScorer, ScorerConfig
@@ -54,10 +54,10 @@ class TrainingConfig:
         seed: of initialisation, order and dropout.
     """
 
-    epochs: int = 20
+    epochs: int = 10
     batch_size: int = 64
     learning_rate: float = 1e-3
-    weight_decay: float = 0.05
+    weight_decay: float = 0.5
     mse_weight: float = 4.0
     locality_weight: float = 0.5
     spoiled_per_step: int = 16
@@ -95,7 +95,7 @@ def train_scorer(
     spoiled: Sequence[Spoiled] = (),
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> TrainingResult:
-    """Train a scorer and keep the epoch that is best on the validation split.
+    """Train a scorer of one member and keep the epoch that is best on the validation split.
 
     Args:
         model, config: sizes and settings.
@@ -114,7 +114,7 @@ def train_scorer(
         )
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    scorer = RegionScorer(model)
+    scorer = RegionScorer(replace(model, members=1))
     averaged = copy.deepcopy(scorer).eval()
     optimizer = torch.optim.AdamW(
         scorer.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -132,12 +132,8 @@ def train_scorer(
         scorer.train()
         losses, localities = [], []
         for batch in batches(pictures, config.batch_size, rng):
-            loss = torch.stack(
-                [
-                    quality_loss(score, wanted[batch.indices], config.mse_weight)
-                    for score in member_scores(scorer, batch)
-                ]
-            ).mean()
+            out = scorer(batch.positions, batch.context, batch.labels, batch.area)
+            loss = quality_loss(out.score, wanted[batch.indices], config.mse_weight)
             losses.append(loss.item())
             # A grid size that few pictures have makes small batches, which must not weigh as much.
             loss = loss * (len(batch.indices) / config.batch_size)
@@ -171,14 +167,6 @@ def train_scorer(
     return TrainingResult(averaged, best[0], history)
 
 
-def member_scores(scorer: RegionScorer, batch: Batch) -> list[Tensor]:
-    """Each member's own scores `[B]`: members learn side by side, not as a team."""
-    return [
-        scorer(batch.positions, batch.context, batch.labels, batch.area, only=i).score
-        for i in range(len(scorer.members))
-    ]
-
-
 @torch.inference_mode()
 def predict(
     scorer: RegionScorer, pictures: Sequence[PictureFeatures], size: int = 64
@@ -206,14 +194,10 @@ def _locality(
     after = stack([s.features for s in chosen], range(count))
     region = torch.tensor([s.region for s in chosen])
     margin = torch.tensor([MARGINS[s.strength] for s in chosen])
-    losses = []
-    for i in range(len(scorer.members)):
-        clean, changed = (
-            scorer(b.positions, b.context, b.labels, b.area, only=i).region_scores
-            for b in (before, after)
-        )
-        losses.append(locality_loss(clean, changed, region, before.area, margin))
-    return torch.stack(losses).mean()
+    clean, changed = (
+        scorer(b.positions, b.context, b.labels, b.area).region_scores for b in (before, after)
+    )
+    return locality_loss(clean, changed, region, before.area, margin)
 
 
 @torch.no_grad()

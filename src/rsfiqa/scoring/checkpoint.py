@@ -53,7 +53,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = _tensors(checkpoint)
     config = {
@@ -71,7 +71,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, folder / WEIGHTS)
+        (folder / WEIGHTS).write_bytes(save(tensors))
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"the scorer cannot be written to {folder}: {error.strerror}.") from error

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from rsfiqa.errors import ConfigError
 from rsfiqa.scoring.rsa import RSAModule, RSAOutput
-from rsfiqa.scoring.segments import at_positions
+from rsfiqa.scoring.segments import at_positions, membership
 from rsfiqa.scoring.semantics import Semantics
 
 Aggregation = Literal["rsa", "pooling"]
@@ -44,18 +45,18 @@ class ScorerConfig:
         dim, heads: of RSA.
         context_width, hidden: widths of the context's and the head's hidden layers.
         dropout: in both.
-        members: scorers trained side by side whose mean is the score; sums stay exact.
+        members: scorers trained apart whose mean is the score; sums stay exact.
         description_dim: width of the reader's sentence embeddings.
     """
 
     channels: int
     context_dim: int
     aggregation: Aggregation = "rsa"
-    dim: int = 64
-    heads: int = 4
+    dim: int = 32
+    heads: int = 2
     context_width: int = 128
-    hidden: int = 256
-    dropout: float = 0.3
+    hidden: int = 128
+    dropout: float = 0.5
     members: int = 1
     description_dim: int = 384
 
@@ -130,6 +131,22 @@ class RegionScorer(nn.Module):
         member = RegionHead if config.aggregation == "rsa" else PoolingHead
         self.members = nn.ModuleList(member(config) for _ in range(config.members))
 
+    @classmethod
+    def merged(cls, scorers: Sequence[RegionScorer]) -> RegionScorer:
+        """One scorer with the members of several, which must be alike but for their weights.
+
+        Raises:
+            ConfigError: there is none, or they differ.
+        """
+        kinds = {replace(scorer.config, members=1) for scorer in scorers}
+        if len(kinds) != 1:
+            raise ConfigError(f"only scorers of one kind can be merged; got {len(kinds)} kinds.")
+        members = [member for scorer in scorers for member in scorer.members]
+        merged = cls(replace(kinds.pop(), members=len(members)))
+        for mine, given in zip(merged.members, members, strict=True):
+            mine.load_state_dict(given.state_dict())
+        return merged
+
     def forward(
         self,
         features: Tensor,
@@ -137,7 +154,6 @@ class RegionScorer(nn.Module):
         labels: Tensor,
         area: Tensor,
         semantics: Semantics | None = None,
-        only: int | None = None,
     ) -> ScorerOutput:
         """Score a batch of pictures whose grids have one size.
 
@@ -147,13 +163,11 @@ class RegionScorer(nn.Module):
             labels: region ids on the grid `[B, h, w]`.
             area: `[B, K]`, fractions of the picture; 0 where a picture has fewer than K regions.
             semantics: readings, or None.
-            only: one member instead of all, as they are trained.
         """
-        members = self.members if only is None else [self.members[only]]
         if self.config.aggregation == "pooling":
-            return _pool(members, context, labels, area)
+            return _pool(self.members, context, labels, area)
         weights, weighted_scores, attention = [], [], []
-        for member in members:
+        for member in self.members:
             out, scores = member(features, context, labels, area, semantics)
             weights.append(out.weights)
             weighted_scores.append(out.weights * scores)
@@ -168,6 +182,8 @@ def _pool(
     members: Iterable[nn.Module], context: Tensor, labels: Tensor, area: Tensor
 ) -> ScorerOutput:
     score = torch.stack([member(context) for member in members]).mean(0)
-    per_position = at_positions(area, labels.flatten(1))
-    attention = (per_position / per_position.sum(1, keepdim=True)).view_as(labels)
+    members = membership(labels.flatten(1), area.shape[1])
+    counts = members.sum(1).clamp_min(1)
+    attention = at_positions((area / counts)[..., None], members).view(labels.shape)
+    attention = attention / attention.sum((1, 2), keepdim=True)
     return ScorerOutput(score, score[:, None].expand_as(area), area, attention)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rsfiqa.scoring.segments import at_positions, segment_softmax, segment_sum
+from rsfiqa.scoring.segments import at_positions, membership, segment_softmax, segment_sum
 from rsfiqa.scoring.semantics import TOKENS, Semantics, SemanticTokens
 
 _VARIANCE_FLOOR = 1e-6
@@ -28,7 +28,8 @@ class RSAOutput:
         weights: `[B, K]`, sum to 1; 0 for regions that do not exist.
         mean, deviation: of the features under each region's map, `[B, K, C]`.
         attended: what the region's tokens gathered from its positions, `[B, K, d]`.
-        features: the feature map with each region's semantics added, `[B, C, h, w]`.
+        shift: what each region's semantics add to the features of all its positions, `[B, K, C]`;
+            zero at initialisation. `enrich` adds it to a feature map.
     """
 
     attention: Tensor
@@ -37,7 +38,13 @@ class RSAOutput:
     mean: Tensor
     deviation: Tensor
     attended: Tensor
-    features: Tensor
+    shift: Tensor
+
+
+def enrich(features: Tensor, labels: Tensor, shift: Tensor) -> Tensor:
+    """The feature map `[B, C, h, w]` with each region's semantics added to its positions."""
+    members = membership(labels.flatten(1), shift.shape[1], features.dtype)
+    return features + at_positions(shift, members).transpose(1, 2).reshape_as(features)
 
 
 class RSAModule(nn.Module):
@@ -45,8 +52,8 @@ class RSAModule(nn.Module):
 
     Inside each region, queries made from its semantic tokens and its pooled features attend to its
     positions and to no others; a gate weighs the regions; the global map is each region's map times
-    its weight. At initialisation attention is even inside regions, weights are areas, and the
-    features pass unchanged: training starts from region average pooling.
+    its weight. At initialisation attention is even inside regions, weights are areas, and semantics
+    shift nothing: training starts from region average pooling.
 
     Args:
         channels: C of the feature map.
@@ -102,46 +109,49 @@ class RSAModule(nn.Module):
         """Attend region by region; see the class for shapes."""
         batch, _, height, width = features.shape
         regions = area.shape[1]
-        flat_labels = labels.flatten(1)
-        positions = features.flatten(2).transpose(1, 2)
+        members = membership(labels.flatten(1), regions, features.dtype)
+        positions = features.flatten(2).transpose(1, 2).contiguous()
 
-        ones = positions.new_ones(positions.shape[:2])
-        counts = segment_sum(ones, flat_labels, regions)
-        pooled = segment_sum(positions, flat_labels, regions) / counts.clamp_min(1)[..., None]
+        counts = members.sum(1)
+        pooled = segment_sum(positions, members) / counts.clamp_min(1)[..., None]
         tokens = self.tokens(semantics, batch, regions)
         semantic = tokens.mean(2)
+        # A region's semantics shift all its positions alike. That moves what is gathered from them
+        # and leaves their attention and deviation as they are, so the shift is added afterwards
+        # and the large tensor of positions is never copied.
+        shift = self.residual(semantic)
 
-        positions = positions + at_positions(self.residual(semantic), flat_labels)
         queries = torch.cat([self.pooled(pooled)[:, :, None], tokens], 2)
-        local_per_query = self._attend(queries, positions, flat_labels, regions)
-        local = local_per_query.mean((2, 3))
+        per_query = self._attend(queries, positions, members)
+        local = per_query.mean((2, 3))
         values = self.value(positions).unflatten(-1, (self.heads, -1))
-        gathered = (local_per_query.mean(2)[..., None] * values).flatten(-2)
-        attended = segment_sum(gathered, flat_labels, regions)
+        attended = segment_sum((per_query.mean(2)[..., None] * values).flatten(-2), members)
+        attended = attended + nn.functional.linear(shift, self.value.weight)
 
-        mean = segment_sum(local[..., None] * positions, flat_labels, regions)
-        square = segment_sum(local[..., None] * positions.square(), flat_labels, regions)
-        deviation = (square - mean.square()).clamp_min(_VARIANCE_FLOOR).sqrt()
+        shares = members * local[..., None]
+        mean = segment_sum(positions, shares)
+        deviation = segment_sum(positions.square(), shares) - mean.square()
 
         weights = self._weigh(semantic, attended, area, counts)
-        attention = local * at_positions(weights, flat_labels)
+        attention = local * at_positions(weights[..., None], members).squeeze(-1)
         return RSAOutput(
             attention=attention.view(batch, height, width),
             local=local.view(batch, height, width),
             weights=weights,
-            mean=mean,
-            deviation=deviation,
+            mean=mean + shift,
+            deviation=deviation.clamp_min(_VARIANCE_FLOOR).sqrt(),
             attended=attended,
-            features=positions.transpose(1, 2).reshape_as(features),
+            shift=shift,
         )
 
-    def _attend(self, queries: Tensor, positions: Tensor, labels: Tensor, regions: int) -> Tensor:
-        """Attention of each region's 1 + 6 queries to its positions: `[B, N, 7, heads]`."""
-        split = (self.heads, -1)
-        keys = self.key(positions).unflatten(-1, split)
-        asked = at_positions(self.query(queries).unflatten(-1, split), labels)
-        logits = (asked * keys[:, :, None]).sum(-1) * keys.shape[-1] ** -0.5
-        return segment_softmax(logits, labels, regions)
+    def _attend(self, queries: Tensor, positions: Tensor, members: Tensor) -> Tensor:
+        """Attention of each region's Q queries to its own positions: `[B, N, Q, heads]`."""
+        count = queries.shape[2]
+        keys = self.key(positions).unflatten(-1, (1, self.heads, -1))
+        asked = at_positions(self.query(queries).flatten(2), members)
+        asked = asked.unflatten(-1, (count, self.heads, -1))
+        logits = (asked * keys).sum(-1) * keys.shape[-1] ** -0.5
+        return segment_softmax(logits.flatten(2), members).view_as(logits)
 
     def _weigh(self, semantic: Tensor, attended: Tensor, area: Tensor, counts: Tensor) -> Tensor:
         """Softmax over the picture's regions of log area plus a learned gate.

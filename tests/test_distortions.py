@@ -1,0 +1,158 @@
+"""Synthetic distortions: families, strengths and the border of a spoiled region."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage import data
+
+from rsfiqa.errors import ConfigError, DataError
+from rsfiqa.learning.distortions import FAMILIES, STRENGTHS, distort, spoil_region
+from rsfiqa.types import DIMENSIONS
+
+NAMES = [name for names in FAMILIES.values() for name in names]
+
+
+@pytest.fixture(scope="module")
+def photograph() -> np.ndarray:
+    return data.chelsea()[:256, :384].copy()
+
+
+def _mse(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.mean((first.astype(float) - second) ** 2))
+
+
+def test_every_family_is_named_once_under_a_dimension() -> None:
+    assert len(NAMES) == len(set(NAMES))
+    assert set(FAMILIES) == set(DIMENSIONS) - {"overall"}
+    assert all(FAMILIES.values())
+
+
+def test_an_unknown_family_is_told_the_known_ones() -> None:
+    with pytest.raises(ConfigError) as error:
+        distort(np.zeros((8, 8, 3), np.uint8), "fog", 1)
+    assert all(name in str(error.value) for name in NAMES)
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_spoils_more_at_each_strength(photograph: np.ndarray, family: str) -> None:
+    errors = [_mse(distort(photograph, family, strength), photograph) for strength in STRENGTHS]
+    assert errors[0] > 0
+    assert errors == sorted(errors)
+    assert len(set(errors)) == len(errors)
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_same_seed_same_picture_and_input_untouched(photograph: np.ndarray, family: str) -> None:
+    before = photograph.copy()
+    first = distort(photograph, family, 2, seed=5)
+    assert first.dtype == np.uint8
+    assert first.shape == photograph.shape
+    np.testing.assert_array_equal(first, distort(photograph, family, 2, seed=5))
+    np.testing.assert_array_equal(photograph, before)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES["noise"], "motion_blur", "color_cast"])
+def test_another_seed_gives_another_picture(photograph: np.ndarray, family: str) -> None:
+    assert (distort(photograph, family, 3, seed=0) != distort(photograph, family, 3, seed=1)).any()
+
+
+@pytest.mark.parametrize("family", FAMILIES["blur"])
+def test_blur_keeps_a_flat_picture_and_the_mean(photograph: np.ndarray, family: str) -> None:
+    flat = np.full((64, 96, 3), 137, np.uint8)
+    np.testing.assert_array_equal(distort(flat, family, 4), flat)
+    assert distort(photograph, family, 4).mean() == pytest.approx(photograph.mean(), abs=2)
+
+
+@pytest.mark.parametrize("family", NAMES)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (33, 2), (5, 300)])
+def test_any_shape(family: str, shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    for strength in STRENGTHS:
+        assert distort(pixels, family, strength).shape == pixels.shape
+
+
+@pytest.mark.parametrize("strength", [0, 5, -1, 2.5])
+def test_unknown_strengths_are_refused(strength: float) -> None:
+    with pytest.raises(ConfigError, match="strength"):
+        distort(np.zeros((8, 8, 3), np.uint8), "jpeg", strength)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((8, 8)),
+        np.zeros((8, 8, 3)),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8), np.uint8),
+    ],
+)
+def test_only_uint8_rgb_is_taken(pixels: np.ndarray) -> None:
+    with pytest.raises(DataError, match="uint8 RGB"):
+        distort(pixels, "jpeg", 1)
+
+
+@given(
+    mask=hnp.arrays(bool, (24, 36)).filter(np.any),
+    family=st.sampled_from(NAMES),
+    strength=st.sampled_from(STRENGTHS),
+    seed=st.integers(0, 2**32 - 1),
+    feather=st.sampled_from([0.0, 4.0, 40.0]),
+)
+@settings(max_examples=150, deadline=None)
+def test_outside_the_mask_every_bit_stays(
+    mask: np.ndarray, family: str, strength: int, seed: int, feather: float
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (24, 36, 3), dtype=np.uint8)
+    spoiled = spoil_region(pixels, mask, family, strength, seed, feather)
+    assert spoiled.dtype == np.uint8
+    assert spoiled.shape == pixels.shape
+    np.testing.assert_array_equal(spoiled[~mask], pixels[~mask])
+
+
+@pytest.mark.parametrize("family", NAMES)
+def test_a_hard_edge_gives_the_distorted_picture_inside(
+    photograph: np.ndarray, family: str
+) -> None:
+    mask = np.zeros(photograph.shape[:2], bool)
+    mask[40:200, 60:250] = True
+    spoiled = spoil_region(photograph, mask, family, 3, seed=2, feather=0)
+    np.testing.assert_array_equal(spoiled[mask], distort(photograph, family, 3, seed=2)[mask])
+
+
+def test_a_feathered_edge_fades_in_and_is_whole_inside(photograph: np.ndarray) -> None:
+    mask = np.zeros(photograph.shape[:2], bool)
+    mask[40:200, 60:250] = True
+    spoiled = spoil_region(photograph, mask, "underexpose", 4)
+    whole = distort(photograph, "underexpose", 4)
+    np.testing.assert_array_equal(spoiled[50:190, 70:240], whole[50:190, 70:240])
+    change = np.abs(spoiled[40:50, 70:240].astype(float) - photograph[40:50, 70:240]).mean((1, 2))
+    assert change[0] < 0.6 * change[-1]
+
+
+@pytest.mark.parametrize("feather", [0.0, 4.0])
+def test_the_whole_picture_as_a_region_is_the_distorted_picture(
+    photograph: np.ndarray, feather: float
+) -> None:
+    mask = np.ones(photograph.shape[:2], bool)
+    spoiled = spoil_region(photograph, mask, "underexpose", 3, feather=feather)
+    np.testing.assert_array_equal(spoiled, distort(photograph, "underexpose", 3))
+
+
+def test_the_border_of_the_picture_is_no_seam(photograph: np.ndarray) -> None:
+    mask = np.zeros(photograph.shape[:2], bool)
+    mask[:, :100] = True
+    spoiled = spoil_region(photograph, mask, "underexpose", 3)
+    whole = distort(photograph, "underexpose", 3)
+    np.testing.assert_array_equal(spoiled[:, :90], whole[:, :90])
+
+
+@pytest.mark.parametrize(
+    "mask", [np.zeros((16, 16), bool), np.ones((16, 15), bool), np.ones((16, 16, 1), bool)]
+)
+def test_masks_that_fit_nothing_are_refused(mask: np.ndarray) -> None:
+    with pytest.raises(DataError, match="mask"):
+        spoil_region(np.zeros((16, 16, 3), np.uint8), mask, "jpeg", 1)
