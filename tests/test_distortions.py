@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 from skimage import data
 
 from rsfiqa.errors import ConfigError, DataError
@@ -75,6 +76,15 @@ def test_any_shape(family: str, shape: tuple[int, int]) -> None:
         assert distort(pixels, family, strength).shape == pixels.shape
 
 
+@pytest.mark.parametrize("family", NAMES)
+@pytest.mark.parametrize("side", [64, 128, 256])
+def test_small_pictures_are_spoiled_too(photograph: np.ndarray, family: str, side: int) -> None:
+    small = np.asarray(Image.fromarray(photograph).resize((side, side), Image.Resampling.BOX))
+    errors = [_mse(distort(small, family, strength), small) for strength in STRENGTHS]
+    assert errors[0] > 1
+    assert errors == sorted(errors)
+
+
 @pytest.mark.parametrize("strength", [0, 5, -1, 2.5])
 def test_unknown_strengths_are_refused(strength: float) -> None:
     with pytest.raises(ConfigError, match="strength"):
@@ -131,6 +141,17 @@ def test_a_feathered_edge_fades_in_and_is_whole_inside(photograph: np.ndarray) -
     np.testing.assert_array_equal(spoiled[50:190, 70:240], whole[50:190, 70:240])
     change = np.abs(spoiled[40:50, 70:240].astype(float) - photograph[40:50, 70:240]).mean((1, 2))
     assert change[0] < 0.6 * change[-1]
+
+
+@pytest.mark.parametrize("width", [1, 3, 6])
+def test_a_thin_region_is_spoiled_at_its_strength(photograph: np.ndarray, width: int) -> None:
+    mask = np.zeros(photograph.shape[:2], bool)
+    mask[20:230, 90 : 90 + width] = True
+    spoiled = spoil_region(photograph, mask, "underexpose", 4)
+    whole = distort(photograph, "underexpose", 4)
+    assert _mse(spoiled[mask], photograph[mask]) > 0.4 * _mse(whole[mask], photograph[mask])
+    middle = 90 + width // 2
+    np.testing.assert_array_equal(spoiled[60:190, middle], whole[60:190, middle])
 
 
 @pytest.mark.parametrize("feather", [0.0, 4.0])

@@ -139,6 +139,13 @@ def test_files(evaluation: Evaluation, tmp_path: Path) -> None:
     assert str(Path.home()) not in (folder / "environment.json").read_text("utf-8")
 
 
+def test_an_environment_from_elsewhere_is_kept(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_evaluation(evaluation, tmp_path, run_config={}, environment={"python": "3.10.1"})
+    assert _written(tmp_path, "environment.json") == {"python": "3.10.1"}
+    with pytest.raises(ConfigError, match="environment holds"):
+        write_evaluation(evaluation, tmp_path, run_config={}, environment={"x": object()})
+
+
 def _intervals() -> set[str]:
     return {"srcc_interval", "plcc_interval"}
 

@@ -24,6 +24,14 @@ ReaderOption = Annotated[str, typer.Option(help="What describes and rates the re
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 where that is faster.")]
 
+ImageColumnOption = Annotated[str, typer.Option(help="Column of the pictures' names.")]
+ScoreColumnOption = Annotated[str, typer.Option(help="Column of the human scores.")]
+ScoreRangeOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(help="Lowest and highest possible score.", show_default="from the values"),
+]
+LowerIsBetterOption = Annotated[bool, typer.Option(help="Low scores are good, as with DMOS.")]
+
 
 def make_assessor(
     *,

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from rsfiqa.cli.common import DeviceOption, ModelOption, PrecisionOption
+from rsfiqa.cli.common import (
+    DeviceOption,
+    ImageColumnOption,
+    LowerIsBetterOption,
+    ModelOption,
+    PrecisionOption,
+    ScoreColumnOption,
+    ScoreRangeOption,
+)
 
 
 def evaluate(
@@ -21,7 +29,10 @@ def evaluate(
     model: ModelOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "fp32",
-    lower_is_better: Annotated[bool, typer.Option(help="The scores are DMOS.")] = False,
+    image_column: ImageColumnOption = "image",
+    score_column: ScoreColumnOption = "mos",
+    score_range: ScoreRangeOption = None,
+    lower_is_better: LowerIsBetterOption = False,
 ) -> None:
     """Compare scores with human scores: SRCC, PLCC, KRCC and RMSE, overall and by group."""
     from dataclasses import asdict
@@ -35,7 +46,13 @@ def evaluate(
     from rsfiqa.learning.evaluation import Prediction, evaluate_predictions, evaluation_table
     from rsfiqa.learning.evaluation_files import write_evaluation
 
-    scored = ScoredImages.from_csv(data, lower_is_better=lower_is_better)
+    scored = ScoredImages.from_csv(
+        data,
+        image_column=image_column,
+        score_column=score_column,
+        score_range=score_range,
+        lower_is_better=lower_is_better,
+    )
     if split is not None:
         scored = scored.split(split)
     if out is not None:

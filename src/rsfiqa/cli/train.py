@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsfiqa.cli.common import (
+    ImageColumnOption,
+    LowerIsBetterOption,
+    ScoreColumnOption,
+    ScoreRangeOption,
+)
 from rsfiqa.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,7 +48,10 @@ def train(
         Path | None, typer.Option(help="Folder of cached features.", show_default="asset cache")
     ] = None,
     name: Annotated[str, typer.Option(help="What results call the scorer.")] = "",
-    lower_is_better: Annotated[bool, typer.Option(help="The scores are DMOS.")] = False,
+    image_column: ImageColumnOption = "image",
+    score_column: ScoreColumnOption = "mos",
+    score_range: ScoreRangeOption = None,
+    lower_is_better: LowerIsBetterOption = False,
 ) -> None:
     """Train a scorer on your own pictures with scores; a few minutes beyond their features."""
     from dataclasses import replace
@@ -61,7 +70,13 @@ def train(
     if precision not in ("fp32", "bf16"):
         raise ConfigError(f"precision is fp32 or bf16; got {precision!r}.")
     console = Console(stderr=True)
-    scored = ScoredImages.from_csv(data, lower_is_better=lower_is_better)
+    scored = ScoredImages.from_csv(
+        data,
+        image_column=image_column,
+        score_column=score_column,
+        score_range=score_range,
+        lower_is_better=lower_is_better,
+    )
     low, high = scored.score_range
     guessed = " (guessed from the values)" if scored.range_guessed else ""
     console.print(f"{len(scored)} pictures, scores {low:g}..{high:g}{guessed}")

@@ -24,6 +24,8 @@ from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.types import Dimension
 
 STRENGTHS = (1, 2, 3, 4)
+VERSION = "1"
+"""Part of the key of cached features: change it whenever a distortion's pixels change."""
 _REFERENCE_SIDE = 512
 _SMALLEST_SCALE = 0.5
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -117,7 +119,7 @@ def spoil_region(
 
 
 def _scale(pixels: npt.NDArray[Any]) -> float:
-    return max(_SMALLEST_SCALE, max(pixels.shape[:2]) / _REFERENCE_SIDE)
+    return max(_SMALLEST_SCALE, float(max(pixels.shape[:2])) / _REFERENCE_SIDE)
 
 
 def _to_uint8(values: npt.NDArray[Any]) -> Pixels:
@@ -165,7 +167,7 @@ def _gaussian_noise(pixels: Pixels, level: int, rng: np.random.Generator) -> _Fl
 
 
 def _shot_noise(pixels: Pixels, level: int, rng: np.random.Generator) -> _Float:
-    photons = (120, 40, 12, 4)[level]
+    photons = (500, 130, 36, 10)[level]
     return np.asarray(rng.poisson(pixels / 255 * photons) / photons * 255)
 
 

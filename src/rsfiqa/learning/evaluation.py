@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rsfiqa.errors import DataError
-from rsfiqa.learning.evaluation_files import environment, write_evaluation
+from rsfiqa.learning.evaluation_files import describe_environment, write_evaluation
 from rsfiqa.learning.metrics import Correlations, bootstrap_interval, correlations
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = [
     "RESAMPLES",
     "Evaluation",
     "Prediction",
-    "environment",
+    "describe_environment",
     "evaluate_predictions",
     "evaluation_table",
     "write_evaluation",

@@ -32,7 +32,11 @@ _PLOT = "scatter.png"
 
 
 def write_evaluation(
-    evaluation: Evaluation, folder: str | Path, *, run_config: Mapping[str, Any]
+    evaluation: Evaluation,
+    folder: str | Path,
+    *,
+    run_config: Mapping[str, Any],
+    environment: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write an evaluation's files into a folder, made if need be.
 
@@ -43,19 +47,22 @@ def write_evaluation(
 
     Args:
         run_config: what the run was asked for; JSON values, paths and dataclasses.
+        environment: where the predictions were made, if not here; by default `describe_environment`.
 
     Returns:
         The files, in the order above.
 
     Raises:
-        ConfigError: `run_config` holds something that JSON cannot.
+        ConfigError: `run_config` or `environment` holds something that JSON cannot.
         DataError: the folder cannot be written.
     """
     summary = evaluation.to_dict()
     contents: dict[str, bytes] = {
         "predictions.jsonl": b"".join(_line(row.to_dict()) for row in evaluation.predictions),
         "run_config.json": _document(run_config),
-        "environment.json": _document(environment()),
+        "environment.json": _document(
+            describe_environment() if environment is None else environment, "environment"
+        ),
     }
     try:
         contents[_PLOT] = scatter_png(evaluation)
@@ -76,7 +83,7 @@ def write_evaluation(
     return [folder / name for name in order if name in contents]
 
 
-def environment() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """Versions and kind of machine: nothing that names the machine, its user or its folders."""
     return {
         "python": platform.python_version(),
@@ -119,18 +126,18 @@ def _line(record: Mapping[str, Any]) -> bytes:
     return _encoded(record, indent=None)
 
 
-def _document(record: Mapping[str, Any]) -> bytes:
-    return _encoded(record, indent=2)
+def _document(record: Mapping[str, Any], name: str = "run_config") -> bytes:
+    return _encoded(record, indent=2, name=name)
 
 
-def _encoded(record: Mapping[str, Any], indent: int | None) -> bytes:
+def _encoded(record: Mapping[str, Any], indent: int | None, name: str = "run_config") -> bytes:
     try:
         text = json.dumps(
             dict(record), indent=indent, ensure_ascii=False, allow_nan=False, default=_plain
         )
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"run_config holds what JSON cannot: {error}; give text, finite numbers, lists, "
+            f"{name} holds what JSON cannot: {error}; give text, finite numbers, lists, "
             "mappings with text keys, paths or dataclasses."
         ) from error
     # File names that are no valid Unicode come out as JSON escapes, which read back the same.

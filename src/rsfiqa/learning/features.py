@@ -22,7 +22,7 @@ from torch import Tensor
 from rsfiqa.errors import DataError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.images import hash_file, load_image, resize_to_budget
-from rsfiqa.learning.distortions import FAMILIES, spoil_region
+from rsfiqa.learning.distortions import FAMILIES, VERSION, spoil_region
 from rsfiqa.learning.training import Spoiled
 from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
@@ -97,7 +97,7 @@ class FeatureCache:
         if not large:
             return None
         region = large[int(plan.choice * len(large))]
-        key = self._key(path, f"{region},{plan.family},{plan.strength},{plan.seed}")
+        key = self._key(path, f"{region},{plan.family},{plan.strength},{plan.seed},v{VERSION}")
         found = self._read(key)
         if found is None:
             pixels = spoil_region(

@@ -95,7 +95,7 @@ def correlations(predictions: Values, targets: Values, *, same_scale: bool = Tru
         same_scale: whether both are on one scale; without it there is no raw RMSE.
 
     Raises:
-        DataError: the lengths differ, or a value is NaN or infinite.
+        DataError: the lengths differ, or a value is NaN, infinite or beyond ±1e150.
 
     Example:
         >>> measured = correlations([10, 20, 30, 40], [1, 2, 4, 3], same_scale=False)
@@ -138,7 +138,7 @@ def per_group(
     """`correlations` of every group on its own, by the group's name, sorted.
 
     Raises:
-        DataError: the lengths differ, or a value is NaN or infinite.
+        DataError: the lengths differ, or a value is NaN, infinite or beyond ±1e150.
 
     Example:
         >>> found = per_group([1, 2, 3, 9], [1, 2, 3, 9], ["a", "a", "a", "b"])
@@ -182,7 +182,7 @@ def bootstrap_interval(
         (low, high), or None where the metric does not exist.
 
     Raises:
-        DataError: the lengths differ, or a value is NaN or infinite.
+        DataError: the lengths differ, or a value is NaN, infinite or beyond ±1e150.
         ConfigError: the metric is unknown, or resamples or level are out of range.
     """
     predicted, wanted = _checked(predictions, targets)
@@ -213,7 +213,7 @@ def paired_bootstrap(
         first minus second, or None where the metric does not exist for either.
 
     Raises:
-        DataError: the lengths differ, or a value is NaN or infinite.
+        DataError: the lengths differ, or a value is NaN, infinite or beyond ±1e150.
         ConfigError: the metric is unknown, or resamples or level are out of range.
     """
     one, wanted = _checked(first, targets)
