@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import ndimage
 
 from rsfiqa.errors import DataError
 
@@ -60,9 +59,9 @@ class Partition:
                 f"region ids must run from 0 without gaps; got ids from {lowest} to {highest}. "
                 "Partition.from_labels renumbers any integer map."
             )
-        self._counts = _count_labels(array, highest + 1)
-        if not self._counts.all():
-            empty = int(np.flatnonzero(self._counts == 0)[0])
+        self._extents = _measure(array, highest + 1)
+        if not self._extents.pixels.all():
+            empty = int(np.flatnonzero(self._extents.pixels == 0)[0])
             raise DataError(
                 f"region ids must run from 0 without gaps; id {empty} of 0..{highest} is empty. "
                 "Partition.from_labels renumbers any integer map."
@@ -100,7 +99,7 @@ class Partition:
 
     def __len__(self) -> int:
         """Number of regions, K."""
-        return len(self._counts)
+        return len(self._extents.pixels)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Partition) and np.array_equal(self._labels, other._labels)
@@ -114,20 +113,16 @@ class Partition:
     @cached_property
     def regions(self) -> tuple[Region, ...]:
         """The regions in order of their ids."""
-        boxes = ndimage.find_objects(self._labels.astype(np.int32) + 1)
         total = self._labels.size
         return tuple(
             Region(
                 id=k,
-                area=float(self._counts[k] / total),
-                bbox=(
-                    int(columns.start),
-                    int(rows.start),
-                    int(columns.stop - columns.start),
-                    int(rows.stop - rows.start),
-                ),
+                area=pixels / total,
+                bbox=(left, top, right - left + 1, bottom - top + 1),
             )
-            for k, (rows, columns) in enumerate(boxes)
+            for k, (pixels, left, right, top, bottom) in enumerate(
+                zip(*(values.tolist() for values in self._extents), strict=True)
+            )
         )
 
     def mask(self, region_id: int) -> npt.NDArray[np.bool_]:
@@ -151,9 +146,10 @@ class Partition:
             else Image.fromarray(self._labels)
         )
         resized = np.asarray(picture.resize((width, height), Image.Resampling.NEAREST))
-        if len(np.unique(resized)) == len(self):
+        try:
             return Partition(resized)
-        return Partition.from_labels(resized)
+        except DataError:  # some region has vanished
+            return Partition.from_labels(resized)
 
     def to_rle(self) -> list[dict[str, Any]]:
         """Every region as COCO compressed run-length encoding, in order of ids.
@@ -215,8 +211,36 @@ class Partition:
         return cls(labels)
 
 
-def _count_labels(labels: npt.NDArray[Any], size: int) -> npt.NDArray[np.int64]:
-    counts = np.zeros(size, dtype=np.int64)
-    for top in range(0, labels.shape[0], _ROWS_AT_A_TIME):
-        counts += np.bincount(labels[top : top + _ROWS_AT_A_TIME].ravel(), minlength=size)
-    return counts
+class _Extents(NamedTuple):
+    """Of each label: how many pixels it has, and its first and last column and row."""
+
+    pixels: npt.NDArray[np.int64]
+    left: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    top: npt.NDArray[np.int64]
+    bottom: npt.NDArray[np.int64]
+
+
+def _measure(labels: npt.NDArray[Any], size: int) -> _Extents:
+    """Measure labels 0..size-1 by their runs along rows, of which there are few, in one pass."""
+    height, width = labels.shape
+    found = _Extents(
+        pixels=np.zeros(size, np.int64),
+        left=np.full(size, width, np.int64),
+        right=np.full(size, -1, np.int64),
+        top=np.full(size, height, np.int64),
+        bottom=np.full(size, -1, np.int64),
+    )
+    for first_row in range(0, height, _ROWS_AT_A_TIME):
+        band = labels[first_row : first_row + _ROWS_AT_A_TIME]
+        starts = np.ones(band.shape, dtype=bool)
+        starts[:, 1:] = band[:, 1:] != band[:, :-1]
+        row, column = np.divmod(np.flatnonzero(starts), width)
+        label = band[row, column]
+        length = np.diff(row * width + column, append=band.size)
+        np.add.at(found.pixels, label, length)
+        np.minimum.at(found.left, label, column)
+        np.maximum.at(found.right, label, column + length - 1)
+        np.minimum.at(found.top, label, row + first_row)
+        np.maximum.at(found.bottom, label, row + first_row)
+    return found

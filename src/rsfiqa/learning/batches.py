@@ -46,20 +46,25 @@ def stack(pictures: Sequence[PictureFeatures], indices: Sequence[int]) -> Batch:
     )
 
 
-def batches(
+def chunks(
     pictures: Sequence[PictureFeatures], size: int, rng: np.random.Generator | None = None
-) -> Iterator[Batch]:
-    """All pictures in batches of one grid size each; shuffled when `rng` is given."""
+) -> list[list[int]]:
+    """Indices of all pictures in batches of one grid size each; shuffled when `rng` is given."""
     by_grid: dict[tuple[int, ...], list[int]] = defaultdict(list)
     order = np.arange(len(pictures)) if rng is None else rng.permutation(len(pictures))
     for i in order:
         by_grid[tuple(pictures[i].labels.shape)].append(int(i))
-    chunks = [
+    found = [
         members[start : start + size]
         for members in by_grid.values()
         for start in range(0, len(members), size)
     ]
-    if rng is not None:
-        chunks = [chunks[i] for i in rng.permutation(len(chunks))]
-    for chunk in chunks:
+    return found if rng is None else [found[i] for i in rng.permutation(len(found))]
+
+
+def batches(
+    pictures: Sequence[PictureFeatures], size: int, rng: np.random.Generator | None = None
+) -> Iterator[Batch]:
+    """The batches of `chunks`, stacked one at a time."""
+    for chunk in chunks(pictures, size, rng):
         yield stack(pictures, chunk)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rsfiqa.errors import ConfigError
 from rsfiqa.extraction import PictureFeatures
-from rsfiqa.learning.batches import batches, stack
+from rsfiqa.learning.batches import batches, chunks, stack
 from rsfiqa.learning.losses import locality_loss, quality_loss
 from rsfiqa.learning.metrics import correlations
 from rsfiqa.scoring.model import RegionScorer, ScorerConfig
@@ -105,7 +105,7 @@ def train_scorer(
         on_epoch: told of every epoch.
 
     Raises:
-        ConfigError: fewer than two training or three validation pictures.
+        ConfigError: fewer than two training or three validation pictures, or no epochs.
     """
     if len(pictures) < 2 or len(validation) < 3:
         raise ConfigError(
@@ -119,9 +119,13 @@ def train_scorer(
     optimizer = torch.optim.AdamW(
         scorer.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    steps = config.epochs * sum(1 for _ in batches(pictures, config.batch_size))
+    steps = config.epochs * len(chunks(pictures, config.batch_size))
+    # A rise of exactly one step, which 5 steps would have, is a division by zero in torch.
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=steps, pct_start=0.2
+        optimizer,
+        config.learning_rate,
+        total_steps=6 if steps == 5 else max(steps, 1),
+        pct_start=0.2,
     )
     wanted = torch.tensor(targets, dtype=torch.float32)
     use_spoiled = config.locality_weight > 0 and model.aggregation == "rsa" and len(spoiled) > 0
