@@ -15,6 +15,7 @@ from rsfiqa.encoders.build import build_encoder
 from rsfiqa.errors import ConfigError, RsfiqaError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.images import ImageSource, LoadedImage, load_image, resize_to_budget, split_batch
+from rsfiqa.images.limits import pixel_limit
 from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
 from rsfiqa.reading.base import NoReader, Reader
@@ -99,6 +100,7 @@ class RSFIQA:
         chosen_segmenter = _chosen(segmenter, SEGMENTERS, "segmenter")
         chosen_reader = _chosen(reader, READERS, "reader")
         chosen_device = _device(device)
+        pixel_limit(max_pixels)
         checkpoint = load_checkpoint(resolve_model(model) if model else default_folder())
         encoder = build_encoder(checkpoint.encoder)
         if precision == "bf16":
@@ -169,7 +171,13 @@ class RSFIQA:
 
         Returns:
             assessments in the order of the pictures.
+
+        Raises:
+            ConfigError: there are not as many names as pictures, or `on_error` is neither.
+            ImageError: as `assess` does, unless errors are returned.
         """
+        if on_error not in ("raise", "return"):
+            raise ConfigError(f"on_error is raise or return; got {on_error!r}.")
         sources = split_batch(pictures)
         given = list(names) if names is not None else [None] * len(sources)
         if len(given) != len(sources):
@@ -248,7 +256,7 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); "

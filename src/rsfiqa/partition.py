@@ -137,7 +137,13 @@ class Partition:
         return mask
 
     def resize(self, height: int, width: int) -> Partition:
-        """The partition at another size, by nearest neighbour; ids that vanish are closed up."""
+        """The partition at another size, by nearest neighbour; ids that vanish are closed up.
+
+        Raises:
+            DataError: a side is shorter than one pixel.
+        """
+        if height < 1 or width < 1:
+            raise DataError(f"a partition has at least one pixel; got {width}×{height}.")
         if (height, width) == self._labels.shape:
             return self
         picture = (
@@ -185,30 +191,48 @@ class Partition:
         """Read back what `to_rle` wrote.
 
         Raises:
-            DataError: the masks overlap, leave holes, or differ in size.
+            DataError: the masks overlap, leave holes, are empty or damaged, or differ in size.
         """
-        from pycocotools import mask as coco
-
         if not masks:
             raise DataError("a partition needs at least one mask; got none.")
-        sizes = {tuple(mask["size"]) for mask in masks}
+        try:
+            sizes = {
+                (int(height), int(width)) for height, width in (mask["size"] for mask in masks)
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"a mask has a size, [height, width]; {error!r}.") from error
         if len(sizes) > 1:
             raise DataError(f"the masks of a partition share one size; got {sorted(sizes)}.")
         height, width = sizes.pop()
+        if height < 1 or width < 1:
+            raise DataError(f"a mask has at least one pixel; got {width}×{height}.")
         labels = np.full((height, width), -1, dtype=np.int32)
         for k, mask in enumerate(masks):
-            counts = mask["counts"]
-            encoded = {
-                "size": [height, width],
-                "counts": counts.encode("ascii") if isinstance(counts, str) else counts,
-            }
-            inside = coco.decode(encoded).astype(bool)
+            inside = _decode(mask.get("counts"), height, width, k)
             if (labels[inside] >= 0).any():
                 raise DataError(f"the masks of a partition must not overlap; mask {k} does.")
             labels[inside] = k
         if (labels < 0).any():
             raise DataError("the masks of a partition must cover every pixel; some are left out.")
         return cls(labels)
+
+
+def _decode(counts: Any, height: int, width: int, k: int) -> npt.NDArray[np.bool_]:
+    """Mask `k` from its compressed run lengths."""
+    from pycocotools import mask as coco
+
+    if not isinstance(counts, str | bytes):
+        raise DataError(f"mask {k} has no compressed run lengths (counts).")
+    try:
+        encoded = counts.encode("ascii") if isinstance(counts, str) else counts
+        rle = {"size": [height, width], "counts": encoded}
+        inside: npt.NDArray[np.bool_] = coco.decode(rle).astype(bool)
+    except ValueError as error:
+        raise DataError(f"the run lengths of mask {k} do not fit {width}×{height}.") from error
+    # Runs that end early leave pycocotools' buffer as it was found: count what they say.
+    if not inside.any() or int(coco.area(rle)) != np.count_nonzero(inside):
+        raise DataError(f"mask {k} is empty, or its run lengths end before {width}×{height}.")
+    return inside
 
 
 class _Extents(NamedTuple):

@@ -25,6 +25,7 @@ def assess(
 
     from rsfiqa.benchmarks import bench_assess
 
+    _check(json_file)
     errors = Console(stderr=True)
     figures = bench_assess(
         precision, huge=huge, told=lambda case: errors.print(f"measuring {case}", style="dim")
@@ -62,6 +63,7 @@ def locality(
     from rsfiqa.inputs import find_images
     from rsfiqa.learning.locality import measure_locality
 
+    _check(json_file)
     paths = [Path(p) for p in find_images([str(pictures)]) if isinstance(p, str)][:limit]
     with progress("spoiling", len(paths), shown=on_terminal()) as advance:
         figures = measure_locality(make_assessor(), paths, seed=seed, told=lambda: advance(1))
@@ -81,9 +83,14 @@ def locality(
     _write(figures, json_file)
 
 
-def _write(figures: dict[str, Any], path: Path | None) -> None:
+def _check(path: Path | None) -> None:
+    """Find out before the minutes of measuring, not after, that the figures cannot be kept."""
     if path is not None:
         from rsfiqa.cli.outputs import require_writable_file
 
         require_writable_file(path)
+
+
+def _write(figures: dict[str, Any], path: Path | None) -> None:
+    if path is not None:
         path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -86,6 +86,6 @@ def evaluate(
         )
     failed = [p for p in predictions if p.error]
     for prediction in failed:
-        Console(stderr=True).print(f"{prediction.image}: {prediction.error}", markup=False)
+        typer.echo(f"rsfiqa: {prediction.image}: {prediction.error}", err=True)
     if failed:
         raise typer.Exit(1)

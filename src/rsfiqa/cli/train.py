@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +60,8 @@ def train(
 
     from rich.console import Console
 
+    from rsfiqa.cli.outputs import require_writable_folder
+    from rsfiqa.learning.card import model_card
     from rsfiqa.learning.datasets import ScoredImages
     from rsfiqa.learning.recipe import Recipe, prepare
     from rsfiqa.learning.recipe import train as train_prepared
@@ -69,7 +73,7 @@ def train(
         raise ConfigError(f"aggregation is rsa or pooling; got {aggregation!r}.")
     if precision not in ("fp32", "bf16"):
         raise ConfigError(f"precision is fp32 or bf16; got {precision!r}.")
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, soft_wrap=True)
     scored = ScoredImages.from_csv(
         data,
         image_column=image_column,
@@ -94,6 +98,7 @@ def train(
     )
     if backbone:
         recipe = replace(recipe, encoder=[parse_backbone(text) for text in backbone])
+    require_writable_folder(out)
     with _stages(console) as told:
         prepared = prepare(scored, recipe, cache, told)
 
@@ -108,6 +113,8 @@ def train(
 
     checkpoint = train_prepared(prepared, name or f"{aggregation}-{data.stem}", report)
     save_checkpoint(checkpoint, out)
+    command = " ".join(["rsfiqa", *map(shlex.quote, sys.argv[1:])])
+    (out / "README.md").write_text(model_card(checkpoint, command), encoding="utf-8")
     srcc = checkpoint.training["validation"]["srcc"]
     console.print(
         f"{checkpoint.name}: val SRCC {'-' if srcc is None else f'{srcc:.4f}'}, written to {out}"

@@ -60,9 +60,10 @@ class TimmBackbone(nn.Module):
 
     Example:
         >>> import timm
-        >>> backbone = TimmBackbone(timm.create_model("test_resnet"), name="tiny", indices=(-2, -1))
+        >>> model = timm.create_model("test_efficientnet")
+        >>> backbone = TimmBackbone(model, name="tiny", indices=(-2, -1))
         >>> [tuple(m.shape) for m in backbone(torch.zeros(1, 3, 64, 64)).maps]
-        [(1, 64, 4, 4), (1, 96, 2, 2)]
+        [(1, 48, 4, 4), (1, 64, 2, 2)]
     """
 
     mean: Tensor
@@ -94,7 +95,7 @@ class TimmBackbone(nn.Module):
         try:
             self.reductions = tuple(int(info[i]["reduction"]) for i in self.indices)
             self.channels = tuple(int(info[i]["num_chs"]) for i in self.indices)
-        except IndexError as error:
+        except (IndexError, TypeError) as error:
             raise ConfigError(
                 f"{name} has {len(info)} depths to choose from; got indices {self.indices}."
             ) from error

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from rsfiqa.assets.integrity import sha256_of
 from rsfiqa.encoders.backbone import TimmBackbone
 from rsfiqa.encoders.grid import GridEncoder
-from rsfiqa.errors import ConfigError
+from rsfiqa.errors import AssetError, ConfigError
 
 DEFAULT_ENCODER: tuple[Mapping[str, Any], ...] = (
     {"backbone": "dinov2-small", "indices": [3, 5, 7, 11]},
@@ -31,7 +33,7 @@ def build_encoder(
         offline: forbid the network; None asks `RSFIQA_OFFLINE`.
 
     Raises:
-        ConfigError: a backbone is unknown or a description incomplete.
+        ConfigError: a backbone is unknown or takes one size only, or a description is incomplete.
         AssetError: weights cannot be had.
     """
     return GridEncoder([_backbone(dict(spec), offline) for spec in specs])
@@ -84,27 +86,69 @@ def _lite0(offline: bool | None) -> nn.Module:
 def _timm(name: str, spec: Mapping[str, Any]) -> TimmBackbone:
     import timm
 
+    pretrained = bool(spec.get("pretrained"))
     try:
-        dynamic = {"dynamic_img_size": True} if timm.is_model(name) and "vit" in name else {}
-        model = timm.create_model(name, pretrained=bool(spec.get("pretrained")), **dynamic)
+        try:
+            model = timm.create_model(name, pretrained=pretrained, dynamic_img_size=True)
+        except TypeError:  # this architecture takes any size as it is, or has no such switch
+            model = timm.create_model(name, pretrained=pretrained)
     except (RuntimeError, TypeError) as error:
         raise ConfigError(f"timm cannot build {name!r}: {error}.") from error
+    except OSError as error:  # the hub's own errors are kinds of it
+        raise AssetError(
+            f"the weights of timm's {name} cannot be fetched from the hub "
+            f"({(str(error).splitlines() or ['no further word'])[0]}); check the network, or give "
+            "a local safetensors file as weights."
+        ) from error
+    label = f"timm:{name}"
     if weights := spec.get("weights"):
         model = _loaded(model, Path(weights))
-    return TimmBackbone(
+        # Features are cached under the name, and other weights make other features.
+        label += f"#{sha256_of(Path(weights))[:8]}"
+    backbone = TimmBackbone(
         model,
-        name=f"timm:{name}",
+        name=label,
         indices=spec["indices"],
         mean=model.default_cfg["mean"],
         std=model.default_cfg["std"],
     )
+    _require_any_size(backbone)
+    return backbone
+
+
+def _require_any_size(backbone: TimmBackbone) -> None:
+    """Find out now, not at the first photograph, that a backbone is tied to a size.
+
+    Raises:
+        ConfigError: it is.
+    """
+    step = backbone.patch_size or 1
+    height, width = (4 * step, 5 * step) if backbone.input_size == "grid" else (51, 71)
+    try:
+        with torch.inference_mode():
+            backbone(torch.zeros(1, 3, height, width))
+    except (AssertionError, RuntimeError) as error:
+        raise ConfigError(
+            f"{backbone.name} does not take pictures of any size "
+            f"({(str(error).splitlines() or ['no further word'])[0]}); choose another backbone."
+        ) from error
 
 
 def _loaded(model: nn.Module, path: Path) -> nn.Module:
     """The model with the tensors of a safetensors file; batch counters may be missing."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    missing, unexpected = model.load_state_dict(load_file(path), strict=False)
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise AssetError(f"the backbone's weights in {path} cannot be read: {error}.") from error
+    try:
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:  # tensors of the right names with other shapes
+        raise ConfigError(
+            f"{path} does not fit {type(model).__name__}: {' '.join(str(error).split())}."
+        ) from error
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise ConfigError(

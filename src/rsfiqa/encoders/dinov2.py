@@ -60,10 +60,14 @@ def convert_onnx(source: Path, target: Path) -> None:
         AssetError: the file is not the export that this was written for.
     """
     import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from onnx import numpy_helper
     from safetensors.torch import save_file
 
-    graph = onnx.load(str(source)).graph
+    try:
+        graph = onnx.load(str(source)).graph
+    except DecodeError as error:
+        raise AssetError(f"{source.name} is not an ONNX file: {error}.") from error
     arrays = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}
     matrices = {
         node.name: arrays[node.input[1]].T

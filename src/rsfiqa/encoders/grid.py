@@ -46,7 +46,7 @@ def grid_shape(height: int, width: int) -> tuple[int, int]:
 
     Example:
         >>> grid_shape(512, 512), grid_shape(768, 1024), grid_shape(32, 32), grid_shape(40, 4000)
-        ((32, 32), (28, 37), (8, 8), (8, 128))
+        ((32, 32), (28, 36), (8, 8), (8, 128))
     """
     scale = min(1.0, (MAX_CELLS / (height * width / CELL**2)) ** 0.5)
     rows = min(max(round(height / CELL * scale), MIN_SIDE), MAX_SIDE)

@@ -27,12 +27,15 @@ def convert_checkpoint(source: Path, target: Path) -> None:
     after its checksum was found right.
 
     Raises:
-        AssetError: the tensors do not fit one by one.
+        AssetError: the file is no state dict, or its tensors do not fit one by one.
     """
     from safetensors.torch import save_file
 
-    given = torch.load(source, map_location="cpu", weights_only=True)
-    given = [(k, v) for k, v in given.items() if not k.endswith("num_batches_tracked")]
+    try:
+        state = torch.load(source, map_location="cpu", weights_only=True)
+        given = [(k, v) for k, v in state.items() if not k.endswith("num_batches_tracked")]
+    except Exception as error:  # what is no checkpoint makes the unpickler fail in any way
+        raise AssetError(f"{source.name} holds no PyTorch state dict; fetch it again.") from error
     wanted = [
         (k, v)
         for k, v in build_lite0().state_dict().items()

@@ -38,12 +38,20 @@ def stack(pictures: Sequence[PictureFeatures], indices: Sequence[int]) -> Batch:
     for row, picture in zip(area, chosen, strict=True):
         row[: len(picture.area)] = picture.area
     return Batch(
-        positions=torch.stack([p.positions for p in chosen]).float(),
+        positions=_stack_channels_last([p.positions for p in chosen]),
         context=torch.stack([p.context for p in chosen]).float(),
         labels=torch.stack([p.labels for p in chosen]).long(),
         area=area,
         indices=torch.tensor(list(indices)),
     )
+
+
+def _stack_channels_last(maps: Sequence[Tensor]) -> Tensor:
+    """Maps `[c, h, w]` as fp32 `[B, c, h, w]` whose channels lie together in memory.
+
+    Attention reads positions, not channels: this saves it a copy of the largest tensor.
+    """
+    return torch.stack([m.permute(1, 2, 0) for m in maps]).float().permute(0, 3, 1, 2)
 
 
 def chunks(

@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,12 +81,9 @@ class FeatureCache:
 
     def clean(self, path: Path) -> tuple[PictureFeatures, Partition]:
         """Features and partition of a picture."""
-        key = self._key(path, "")
-        found = self._read(key)
-        if found is None:
-            found = self.extractor.extract(load_image(path).pixels)
-            self.write(key, *found)
-        return found
+        return self._kept(
+            self._key(path, ""), lambda: self.extractor.extract(load_image(path).pixels)
+        )
 
     def spoiled(self, path: Path, plan: SpoilPlan) -> Spoiled | None:
         """A locally spoiled copy, seen with the clean picture's partition.
@@ -98,17 +96,14 @@ class FeatureCache:
             return None
         region = large[int(plan.choice * len(large))]
         key = self._key(path, f"{region},{plan.family},{plan.strength},{plan.seed},v{VERSION}")
-        found = self._read(key)
-        if found is None:
-            pixels = spoil_region(
-                load_image(path).pixels,
-                partition.mask(region),
-                plan.family,
-                plan.strength,
-                plan.seed,
-            )
-            found = self.extractor.extract(pixels, partition)
-            self.write(key, *found)
+
+        def spoil() -> tuple[PictureFeatures, Partition]:
+            pixels = load_image(path).pixels
+            mask = partition.mask(region)
+            spoiled = spoil_region(pixels, mask, plan.family, plan.strength, plan.seed)
+            return self.extractor.extract(spoiled, partition)
+
+        found = self._kept(key, spoil)
         return Spoiled(found[0], plan.source, region, plan.strength)
 
     def all_clean(self, paths: Sequence[Path]) -> Iterator[PictureFeatures]:
@@ -126,6 +121,25 @@ class FeatureCache:
     def _workers(self) -> int:
         return cpu_workers() if self.extractor.device.type == "cpu" else 1
 
+    def _kept(
+        self, key: str, compute: Callable[[], tuple[PictureFeatures, Partition]]
+    ) -> tuple[PictureFeatures, Partition]:
+        """What the file of a key holds, computed and written first where there is none.
+
+        What was computed is read back, rounded as the file is: a first run trains on the same
+        numbers as every later one.
+        """
+        found = self._read(key)
+        if found is None:
+            self.write(key, *compute())
+            found = self._read(key)
+        if found is None:
+            raise DataError(
+                f"features written to {self._file(key)} cannot be read back; check the disk, or "
+                "name another folder for them."
+            )
+        return found
+
     def _key(self, path: Path, change: str) -> str:
         text = f"{hash_file(path)}|{self._settings}|{change}"
         return hashlib.sha256(text.encode()).hexdigest()[:40]
@@ -137,15 +151,18 @@ class FeatureCache:
         from safetensors import SafetensorError, safe_open
 
         path = self._file(key)
-        if not path.exists():
-            return None
         try:
+            if not path.exists():
+                return None
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 partition = Partition.from_rle(json.loads(file.metadata()["partition"]))
             return (
                 PictureFeatures(
-                    tensors["positions"], tensors["context"], tensors["labels"], tensors["area"]
+                    _channels_last(tensors["positions"]),
+                    tensors["context"],
+                    tensors["labels"],
+                    tensors["area"],
                 ),
                 partition,
             )
@@ -168,6 +185,11 @@ class FeatureCache:
         write_whole(self._file(key), data)
 
 
+def _channels_last(positions: Tensor) -> Tensor:
+    """The same `[c, h, w]`, its channels side by side in memory, as batches want them."""
+    return positions.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+
 def fit_stem(
     extractor: FeatureExtractor,
     paths: Sequence[Path],
@@ -183,6 +205,7 @@ def fit_stem(
             and features are cached by the stem, so a fit is kept rather than repeated.
         told: told how many pictures are done.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
     stem = extractor.stem
@@ -191,9 +214,11 @@ def fit_stem(
     digest = hashlib.sha256("|".join(parts).encode()).hexdigest()[:40]
     kept = folder / "stems" / f"{digest}.safetensors"
     if kept.exists():
-        stem.load_state_dict(load_file(kept))
-        told(len(paths))
-        return stem
+        # A damaged file is fitted again.
+        with suppress(SafetensorError, OSError, RuntimeError):
+            stem.load_state_dict(load_file(kept))
+            told(len(paths))
+            return stem
 
     def samples() -> Iterator[tuple[Tensor, Tensor]]:
         for done, path in enumerate(paths, start=1):
@@ -216,8 +241,14 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        Path(file.name).replace(path)
+            partial = Path(file.name)
+            try:
+                file.write(data)
+                file.close()
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise DataError(
             f"features cannot be cached in {path.parent}: {os.strerror(error.errno or 0)}."

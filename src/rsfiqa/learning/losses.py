@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,6 +12,7 @@ def plcc_loss(predictions: Tensor, targets: Tensor) -> Tensor:
     A constant batch, such as one picture alone, gives 0.5 and no gradient.
 
     Example:
+        >>> import torch
         >>> plcc_loss(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 20.0, 30.0])).round(decimals=3)
         tensor(0.)
     """
@@ -30,27 +30,33 @@ def quality_loss(predictions: Tensor, targets: Tensor, mse_weight: float = 4.0) 
 
 
 def locality_loss(
-    clean: Tensor, spoiled: Tensor, region: Tensor, area: Tensor, margin: Tensor
+    clean: Tensor,
+    spoiled: Tensor,
+    region: Tensor,
+    area: Tensor,
+    margin: Tensor,
+    tolerance: float = 2.0,
 ) -> Tensor:
     """What a picture spoiled in one region must do to its region scores.
 
-    The spoiled region's score must fall by `margin` at least; the others must stay.
+    The spoiled region's score must fall by `margin` at least; the others may follow the picture as
+    a whole, but by no more than `tolerance`. (Forbidding every change made the scorer blind to
+    the whole picture: validation SRCC fell from 0.85 to 0.79.)
 
     Args:
         clean, spoiled: region scores `[B, K]` of the same partitions before and after, 0..100.
         region: `[B]`, the spoiled region.
         area: `[B, K]`, fractions of the picture, 0 where there is no region.
         margin: `[B]`, points by which it must fall.
+        tolerance: points by which the others may change.
 
     Returns:
         a scalar, in units of 10 points.
     """
     there = area > 0
     target = F.one_hot(region, clean.shape[1]).bool()
-    change = (spoiled - clean) / 10
-    fall = F.relu(margin / 10 + change[target]).mean()
+    change = spoiled - clean
+    fall = F.relu(margin + change[target]).mean()
     others = there & ~target
-    if not others.any():
-        return fall
-    stay = F.smooth_l1_loss(change[others], torch.zeros_like(change[others]), beta=0.5)
-    return fall + stay
+    stay = F.relu(change[others].abs() - tolerance).mean() if others.any() else fall.new_zeros(())
+    return (fall + stay) / 10

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from rsfiqa import __version__
 from rsfiqa.assets import cache_folder
 from rsfiqa.encoders.build import DEFAULT_ENCODER, build_encoder
-from rsfiqa.errors import DataError
+from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.learning.datasets import ScoredImages
 from rsfiqa.learning.features import FeatureCache, fit_stem, plan_spoiled
@@ -21,6 +21,7 @@ from rsfiqa.learning.training import (
     Spoiled,
     TrainingConfig,
     predict,
+    require_enough,
     train_scorer,
 )
 from rsfiqa.regions.embedded import EmbeddedSegmenter
@@ -100,10 +101,14 @@ def prepare(
         progress: told how far the work is.
 
     Raises:
+        ConfigError: there are too few pictures, or the recipe's precision is unknown.
         DataError: the data or the cache are not as they should be.
         ImageError: a picture cannot be read.
     """
+    if recipe.precision not in ("fp32", "bf16"):
+        raise ConfigError(f"precision is fp32 or bf16; got {recipe.precision!r}.")
     train, validation = split(data, recipe)
+    require_enough(len(train), len(validation))
     train_paths = [row.path for row in train.rows]
     encoder = build_encoder(recipe.encoder)
     if recipe.precision == "bf16":

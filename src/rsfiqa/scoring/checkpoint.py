@@ -96,10 +96,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         ) from error
     except (json.JSONDecodeError, SafetensorError, OSError, UnicodeDecodeError) as error:
         raise AssetError(f"the scorer in {folder} cannot be read: {error}.") from error
-    if config.get("format") != FORMAT:
-        raise AssetError(
-            f"the scorer in {folder} has format {config.get('format')}; this version reads {FORMAT}."
-        )
+    found = config.get("format") if isinstance(config, dict) else None
+    if found != FORMAT:
+        raise AssetError(f"the scorer in {folder} has format {found}; this version reads {FORMAT}.")
     try:
         scorer = RegionScorer(ScorerConfig(**config["scorer"]))
         stem = Stem(**config["stem"])

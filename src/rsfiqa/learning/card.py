@@ -1,0 +1,66 @@
+"""The model card that `rsfiqa train` writes beside the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rsfiqa.scoring.checkpoint import Checkpoint
+
+_CARD = """# {name}
+
+A scorer for rsfiqa: quality of photographs, 0..100, higher is
+better, as the exact weighted sum of region scores.
+
+| | |
+|---|---|
+| aggregation | {aggregation}, {members} member(s) |
+| backbones (frozen) | {backbones} |
+| regions | {segmenter} |
+| trained on | {training_pictures} scored pictures, {spoiled_copies} locally spoiled copies |
+| chosen on | {validation_pictures} validation pictures |
+| seeds | {seeds} |
+| precision of the backbones in training | {precision} |
+| epochs, batch, learning rate, weight decay | {epochs}, {batch_size}, {learning_rate}, {weight_decay} |
+
+On the validation pictures, from the features it was trained on: SRCC {srcc}, PLCC (raw) {plcc},
+PLCC (after the logistic fit) {plcc_logistic}, KRCC {krcc}, RMSE {rmse}.
+
+Trained by:
+
+```console
+{command}
+```
+"""
+
+
+def model_card(checkpoint: Checkpoint, command: str) -> str:
+    """The card of a trained scorer, in Markdown.
+
+    Args:
+        checkpoint: as `rsfiqa.learning.recipe.train` returns it.
+        command: what was run.
+    """
+    training = checkpoint.training
+    settings: dict[str, Any] = training["settings"]
+    config = checkpoint.scorer.config
+    return _CARD.format(
+        name=checkpoint.name,
+        aggregation=config.aggregation,
+        members=config.members,
+        backbones=", ".join(
+            f"{spec['backbone']} depths {spec['indices']}" for spec in checkpoint.encoder
+        ),
+        segmenter=checkpoint.segmenter,
+        seeds=", ".join(str(settings["seed"] + i) for i in range(config.members)),
+        command=command,
+        **{
+            key: training[key]
+            for key in ("training_pictures", "spoiled_copies", "validation_pictures", "precision")
+        },
+        **{key: settings[key] for key in ("epochs", "batch_size", "learning_rate", "weight_decay")},
+        **{
+            key: "none" if value is None else f"{value:.4f}"
+            for key, value in training["validation"].items()
+            if key in ("srcc", "plcc", "plcc_logistic", "krcc", "rmse")
+        },
+    )
