@@ -209,9 +209,6 @@ def test_a_hidden_reading_is_hidden_from_the_whole_scorer() -> None:
     torch.testing.assert_close(hidden.score, without.score)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the head draws which readings to hide a second time, apart from RSA"
-)
 def test_rsa_and_head_hide_the_same_readings() -> None:
     """A training step must look like one with some set of readings hidden, the same throughout."""
     regions = 2

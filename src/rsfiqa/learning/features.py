@@ -155,7 +155,8 @@ class FeatureCache:
             if not path.exists():
                 return None
             with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                # Copies, since tensors that view the file would keep it mapped for hours.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
                 partition = Partition.from_rle(json.loads(file.metadata()["partition"]))
             return (
                 PictureFeatures(

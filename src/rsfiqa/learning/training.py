@@ -54,7 +54,7 @@ class TrainingConfig:
         seed: of initialisation, order and dropout.
     """
 
-    epochs: int = 8
+    epochs: int = 6
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.5
@@ -212,8 +212,11 @@ def _locality(
     after = stack([s.features for s in chosen], range(count))
     region = torch.tensor([s.region for s in chosen])
     margin = torch.tensor([MARGINS[s.strength] for s in chosen])
+    # Both are seen in the clean picture's context: regions learn to answer for themselves, and
+    # context stays free to say what a fault does to the picture as a whole.
     clean, changed = (
-        scorer(b.positions, b.context, b.labels, b.area).region_scores for b in (before, after)
+        scorer(b.positions, before.context, before.labels, before.area).region_scores
+        for b in (before, after)
     )
     return locality_loss(clean, changed, region, before.area, margin)
 

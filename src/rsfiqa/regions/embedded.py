@@ -18,6 +18,8 @@ from scipy import sparse
 from rsfiqa.partition import Partition
 from rsfiqa.regions.graph import adjacency, merge_small
 
+WORKING_PIXELS = 512 * 512
+
 
 @dataclass(frozen=True)
 class EmbeddedSegmenter:
@@ -39,14 +41,17 @@ class EmbeddedSegmenter:
     color_weight: float = 0.014
     min_area: float = 0.005
     max_regions: int = 24
-    working_pixels: int = 512 * 512
+    working_pixels: int = WORKING_PIXELS
 
     @property
     def name(self) -> str:
-        return (
-            f"embedded-1/{self.superpixels}sp,d{self.distance:g},c{self.color_weight:g},"
+        settings = (
+            f"{self.superpixels}sp,d{self.distance:g},c{self.color_weight:g},"
             f"a{self.min_area:g},k{self.max_regions}"
         )
+        if self.working_pixels != WORKING_PIXELS:
+            settings += f",w{self.working_pixels}"
+        return f"embedded-1/{settings}"
 
     def segment(
         self, pixels: npt.NDArray[np.uint8], semantic: npt.NDArray[np.floating[Any]]

@@ -23,7 +23,8 @@ class ScorerOutput:
 
     Attributes:
         score: `[B]`, 0..100.
-        region_scores, weights: `[B, K]`; weights sum to 1 and are 0 for regions that do not exist.
+        region_scores, weights: `[B, K]`; weights sum to 1 and are 0 for regions that do not exist
+            or have no cell on the grid, of which nothing can be said: they bear the picture's score.
         attention: the global attention map `[B, h, w]`, sums to 1.
     """
 
@@ -98,9 +99,15 @@ class RegionHead(nn.Module):
         attended = self.rsa(features, labels, area, semantics)
         regions = area.shape[1]
         picture = self.context(context)[:, None].expand(-1, regions, -1)
-        tokens = self.rsa.tokens(semantics, len(area), regions).mean(2)
         log_area = area.clamp_min(1e-8).log()[..., None]
-        inputs = [attended.mean, attended.deviation, attended.attended, tokens, log_area, picture]
+        inputs = [
+            attended.mean,
+            attended.deviation,
+            attended.attended,
+            attended.semantic,
+            log_area,
+            picture,
+        ]
         return attended, 100 * torch.sigmoid(self.head(torch.cat(inputs, -1)).squeeze(-1))
 
 
@@ -145,7 +152,7 @@ class RegionScorer(nn.Module):
         merged = cls(replace(kinds.pop(), members=len(members)))
         for mine, given in zip(merged.members, members, strict=True):
             mine.load_state_dict(given.state_dict())
-        return merged
+        return merged.eval()
 
     def forward(
         self,
@@ -174,8 +181,9 @@ class RegionScorer(nn.Module):
             attention.append(out.attention)
         weight = torch.stack(weights).mean(0)
         share = torch.stack(weighted_scores).mean(0)
-        region_scores = torch.where(weight > 0, share / weight.clamp_min(1e-12), 0.0)
-        return ScorerOutput(share.sum(1), region_scores, weight, torch.stack(attention).mean(0))
+        score = share.sum(1)
+        region_scores = torch.where(weight > 0, share / weight.clamp_min(1e-12), score[:, None])
+        return ScorerOutput(score, region_scores, weight, torch.stack(attention).mean(0))
 
 
 def _pool(

@@ -26,8 +26,10 @@ class RSAOutput:
         local: per-region maps in one `[B, h, w]`, since regions do not overlap; sums to 1 inside
             each region. `attention` is `local` times the weight of each position's region.
         weights: `[B, K]`, sum to 1; 0 for regions that do not exist.
-        mean, deviation: of the features under each region's map, `[B, K, C]`.
+        mean, deviation: of the features under each region's map, `[B, K, C]`; deviations start
+            at 0.001, where the square root still has a gradient.
         attended: what the region's tokens gathered from its positions, `[B, K, d]`.
+        semantic: the mean of the region's semantic tokens, `[B, K, d]`.
         shift: what each region's semantics add to the features of all its positions, `[B, K, C]`;
             zero at initialisation. `enrich` adds it to a feature map.
     """
@@ -38,6 +40,7 @@ class RSAOutput:
     mean: Tensor
     deviation: Tensor
     attended: Tensor
+    semantic: Tensor
     shift: Tensor
 
 
@@ -70,7 +73,7 @@ class RSAModule(nn.Module):
         >>> rsa = RSAModule(channels=8, dim=16, heads=2)
         >>> labels = torch.tensor([[[0, 0, 1], [0, 1, 1]]])
         >>> out = rsa(torch.randn(1, 8, 2, 3), labels, area=torch.tensor([[0.5, 0.5]]))
-        >>> out.weights.tolist(), round(float(out.attention.sum()), 4)
+        >>> out.weights.tolist(), round(out.attention.sum().item(), 4)
         ([[0.5, 0.5]], 1.0)
     """
 
@@ -141,6 +144,7 @@ class RSAModule(nn.Module):
             mean=mean + shift,
             deviation=deviation.clamp_min(_VARIANCE_FLOOR).sqrt(),
             attended=attended,
+            semantic=semantic,
             shift=shift,
         )
 
