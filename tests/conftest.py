@@ -87,9 +87,7 @@ def tiny_model_folder(
     stem.context_scale.copy_(1 / grid.context[0].abs().clamp_min(1e-2))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7818)
-        config = ScorerConfig(
-            stem.channels, encoder.context_dim, dim=8, context_width=16, hidden=16, members=2
-        )
+        config = ScorerConfig(stem.channels, encoder.context_dim, dim=8, hidden=16, members=2)
         scorer = uneven(RegionScorer(config))
     folder = tmp_path_factory.mktemp("tiny_model") / "tiny"
     save_checkpoint(

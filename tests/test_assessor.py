@@ -246,7 +246,7 @@ def real_assessor(real_asset: Callable[[str], Path]) -> RSFIQA:
         real_asset(name)
     encoder = build_encoder()
     stem = Stem(encoder.groups, 8, encoder.context_dim)
-    config = ScorerConfig(stem.channels, encoder.context_dim, context_width=8, hidden=8)
+    config = ScorerConfig(stem.channels, encoder.context_dim, hidden=8)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         checkpoint = Checkpoint("untrained", RegionScorer(config), stem, [*DEFAULT_ENCODER])

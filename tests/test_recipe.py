@@ -24,7 +24,7 @@ from rsfiqa.scoring.model import ScorerConfig
 from scored_pictures import read_scores, write_scored_pictures, write_scores
 
 Specs = list[dict[str, Any]]
-SMALL = ScorerConfig(channels=0, context_dim=0, dim=8, context_width=16, hidden=16)
+SMALL = ScorerConfig(channels=0, context_dim=0, dim=8, hidden=16)
 QUICK = TrainingConfig(epochs=2, batch_size=8, spoiled_per_step=4)
 
 

@@ -26,7 +26,6 @@ SMALL = ScorerConfig(
     context_dim=CONTEXT,
     dim=8,
     heads=2,
-    context_width=8,
     hidden=8,
     description_dim=4,
 )

@@ -33,7 +33,6 @@ MODEL = ScorerConfig(
     context_dim=CONTEXT,
     dim=8,
     heads=2,
-    context_width=16,
     hidden=32,
     dropout=0.0,
     description_dim=4,

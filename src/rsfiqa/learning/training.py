@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsfiqa.errors import ConfigError
 from rsfiqa.extraction import PictureFeatures
 from rsfiqa.learning.batches import batches, chunks, stack
 from rsfiqa.learning.losses import locality_loss, quality_loss
 from rsfiqa.learning.metrics import correlations
-from rsfiqa.scoring.model import RegionScorer, ScorerConfig
+from rsfiqa.scoring.model import RegionHead, RegionScorer, ScorerConfig, to_score
 
-MARGINS = {1: 2.0, 2: 5.0, 3: 10.0, 4: 15.0}
+MARGINS = {1: 1.0, 2: 3.0, 3: 6.0, 4: 10.0}
 """Points by which a region's score must fall when it is spoiled at each strength."""
 
 
@@ -43,9 +44,12 @@ class TrainingConfig:
     """Settings of one training run.
 
     Attributes:
+        context_epochs: passes that teach the whole-picture head of an RSA scorer alone, first:
+            cheap, and regions then learn what it leaves unsaid.
         epochs: passes over the scored pictures.
         batch_size: pictures a step.
         learning_rate: peak of a one-cycle schedule.
+        context_rate: factor on it for a whole-picture head that was taught before.
         weight_decay: of AdamW.
         mse_weight: see `quality_loss`.
         locality_weight: of `locality_loss`; 0 leaves spoiled copies out.
@@ -54,13 +58,15 @@ class TrainingConfig:
         seed: of initialisation, order and dropout.
     """
 
-    epochs: int = 6
+    context_epochs: int = 12
+    epochs: int = 5
     batch_size: int = 64
     learning_rate: float = 1e-3
+    context_rate: float = 0.1
     weight_decay: float = 0.5
     mse_weight: float = 4.0
-    locality_weight: float = 0.15
-    spoiled_per_step: int = 12
+    locality_weight: float = 0.1
+    spoiled_per_step: int = 8
     average: float = 0.99
     seed: int = 0
 
@@ -111,19 +117,14 @@ def train_scorer(
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     scorer = RegionScorer(replace(model, members=1))
-    averaged = copy.deepcopy(scorer).eval()
-    optimizer = torch.optim.AdamW(
-        scorer.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    steps = config.epochs * len(chunks(pictures, config.batch_size))
-    # A rise of exactly one step, which 5 steps would have, is a division by zero in torch.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        config.learning_rate,
-        total_steps=6 if steps == 5 else max(steps, 1),
-        pct_start=0.2,
-    )
     wanted = torch.tensor(targets, dtype=torch.float32)
+    rates = {"": config.learning_rate}
+    if model.aggregation == "rsa" and config.context_epochs:
+        _teach_context(scorer, config, pictures, wanted)
+        rates["members.0.context."] = config.learning_rate * config.context_rate
+    averaged = copy.deepcopy(scorer).eval()
+    steps = config.epochs * len(chunks(pictures, config.batch_size))
+    optimizer, schedule = _optimizer(scorer, rates, config.weight_decay, steps)
     use_spoiled = config.locality_weight > 0 and model.aggregation == "rsa" and len(spoiled) > 0
     history: list[EpochReport] = []
     best: tuple[EpochReport, dict[str, Tensor]] | None = None
@@ -193,6 +194,56 @@ def predict(
     return [float(score) for score in scores]
 
 
+def _optimizer(
+    network: nn.Module, rates: Mapping[str, float], weight_decay: float, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW under a one-cycle schedule; `rates` gives the peak for parameters by name prefix."""
+    groups: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in rates}
+    for name, parameter in network.named_parameters():
+        groups[max((p for p in rates if name.startswith(p)), key=len)].append(parameter)
+    optimizer = torch.optim.AdamW(
+        [{"params": groups[prefix], "lr": rate} for prefix, rate in rates.items()],
+        weight_decay=weight_decay,
+    )
+    # A rise of exactly one step, which 5 steps would have, is a division by zero in torch.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        list(rates.values()),
+        total_steps=6 if steps == 5 else max(steps, 1),
+        pct_start=0.2,
+    )
+    return optimizer, schedule
+
+
+def _teach_context(
+    scorer: RegionScorer,
+    config: TrainingConfig,
+    pictures: Sequence[PictureFeatures],
+    wanted: Tensor,
+) -> None:
+    """Teach the whole-picture head alone; it needs no positions, so this takes seconds."""
+    head = cast(RegionHead, scorer.members[0]).context
+    averaged = copy.deepcopy(head)
+    contexts = torch.stack([picture.context for picture in pictures]).float()
+    rng = torch.Generator().manual_seed(config.seed)
+    steps = config.context_epochs * -(-len(contexts) // config.batch_size)
+    rates = {"": config.learning_rate}
+    optimizer, schedule = _optimizer(head, rates, config.weight_decay, steps)
+    head.train()
+    step = 0
+    for _ in range(config.context_epochs):
+        for chosen in torch.randperm(len(contexts), generator=rng).split(config.batch_size):
+            loss = quality_loss(to_score(head(contexts[chosen])), wanted[chosen], config.mse_weight)
+            optimizer.zero_grad(set_to_none=True)
+            (loss * (len(chosen) / config.batch_size)).backward()
+            torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            step += 1
+            _average(averaged, head, min(config.average, (1 + step) / (10 + step)))
+    head.load_state_dict(averaged.state_dict())
+
+
 def _rank(report: EpochReport) -> float:
     """What epochs are compared by; one whose scores are all alike comes last."""
     return -1.0 if report.srcc is None else report.srcc
@@ -222,6 +273,6 @@ def _locality(
 
 
 @torch.no_grad()
-def _average(averaged: RegionScorer, scorer: RegionScorer, decay: float) -> None:
-    for mine, new in zip(averaged.parameters(), scorer.parameters(), strict=True):
+def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
+    for mine, new in zip(averaged.parameters(), network.parameters(), strict=True):
         mine.lerp_(new, 1 - decay)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class ScorerConfig:
         aggregation: `rsa`, or `pooling`: its twin that sees the whole-picture features only, for
             measuring what regions are worth.
         dim, heads: of RSA.
-        context_width, hidden: widths of the context's and the head's hidden layers.
+        hidden: width of the hidden layer of the context's and the regions' head.
         dropout: in both.
         members: scorers trained apart whose mean is the score; sums stay exact.
         description_dim: width of the reader's sentence embeddings.
@@ -55,37 +55,44 @@ class ScorerConfig:
     aggregation: Aggregation = "rsa"
     dim: int = 32
     heads: int = 2
-    context_width: int = 128
     hidden: int = 128
     dropout: float = 0.5
     members: int = 1
     description_dim: int = 384
 
 
-class RegionHead(nn.Module):
-    """One member: RSA, whole-picture context, and a score for every region."""
+class ContextHead(nn.Module):
+    """What the whole picture says of quality: features `[B, D]` → logits `[B]`."""
 
     def __init__(self, config: ScorerConfig) -> None:
         super().__init__()
-        self.context = nn.Sequential(
-            nn.Dropout(config.dropout),
-            nn.Linear(config.context_dim, config.context_width),
-            nn.GELU(),
-        )
+        self.layers = _head(config.context_dim, config)
+
+    def forward(self, context: Tensor) -> Tensor:
+        logits: Tensor = self.layers(context).squeeze(-1)
+        return logits
+
+
+class RegionHead(nn.Module):
+    """One member: RSA and a score for every region.
+
+    A region's logit is the picture's plus the region's own, which starts at zero: regions begin
+    with the score that pooling gives the whole, and learn how they differ from it.
+    """
+
+    def __init__(self, config: ScorerConfig) -> None:
+        super().__init__()
+        self.context = ContextHead(config)
         self.rsa = RSAModule(
             config.channels,
             dim=config.dim,
             heads=config.heads,
             description_dim=config.description_dim,
         )
-        region_width = 2 * config.channels + 2 * config.dim + 1
-        self.head = nn.Sequential(
-            nn.Dropout(config.dropout),
-            nn.Linear(region_width + config.context_width, config.hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, 1),
-        )
+        self.region = _head(2 * config.channels + 2 * config.dim + 1, config)
+        last = cast(nn.Linear, self.region[-1])
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(
         self,
@@ -96,19 +103,11 @@ class RegionHead(nn.Module):
         semantics: Semantics | None,
     ) -> tuple[RSAOutput, Tensor]:
         """RSA's output and the region scores `[B, K]`, 0..100."""
-        attended = self.rsa(features, labels, area, semantics)
-        regions = area.shape[1]
-        picture = self.context(context)[:, None].expand(-1, regions, -1)
+        seen = self.rsa(features, labels, area, semantics)
         log_area = area.clamp_min(1e-8).log()[..., None]
-        inputs = [
-            attended.mean,
-            attended.deviation,
-            attended.attended,
-            attended.semantic,
-            log_area,
-            picture,
-        ]
-        return attended, 100 * torch.sigmoid(self.head(torch.cat(inputs, -1)).squeeze(-1))
+        inputs = [seen.mean, seen.deviation, seen.attended, seen.semantic, log_area]
+        own = self.region(torch.cat(inputs, -1)).squeeze(-1)
+        return seen, to_score(self.context(context)[:, None] + own)
 
 
 class PoolingHead(nn.Module):
@@ -116,17 +115,26 @@ class PoolingHead(nn.Module):
 
     def __init__(self, config: ScorerConfig) -> None:
         super().__init__()
-        self.head = nn.Sequential(
-            nn.Dropout(config.dropout),
-            nn.Linear(config.context_dim, config.hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, 1),
-        )
+        self.context = ContextHead(config)
 
     def forward(self, context: Tensor) -> Tensor:
         """Scores `[B]`, 0..100."""
-        return 100 * torch.sigmoid(self.head(context).squeeze(-1))
+        return to_score(self.context(context))
+
+
+def to_score(logits: Tensor) -> Tensor:
+    """Logits on the scale of scores, 0..100."""
+    return 100 * torch.sigmoid(logits)
+
+
+def _head(width: int, config: ScorerConfig) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Dropout(config.dropout),
+        nn.Linear(width, config.hidden),
+        nn.GELU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.hidden, 1),
+    )
 
 
 class RegionScorer(nn.Module):
