@@ -43,7 +43,16 @@ def test_scores_of_samples_are_those_of_the_release(samples: dict[str, Assessmen
     assert scores == pytest.approx(GOLDEN, abs=0.5)
 
 
-GOLDEN: dict[str, float] = {}
+GOLDEN = {
+    "astronaut": 80.15,
+    "camera": 73.56,
+    "chelsea": 86.81,
+    "china": 83.47,
+    "clock": 50.07,
+    "coffee": 81.68,
+    "flower": 81.84,
+    "rocket": 80.93,
+}
 
 
 def test_the_explanation_adds_up(samples: dict[str, Assessment]) -> None:
@@ -99,7 +108,7 @@ def test_scores_follow_people_on_photographs_it_was_not_trained_on(assessor: RSF
     from rsfiqa.learning.datasets import ScoredImages
     from rsfiqa.learning.metrics import correlations
 
-    data = ScoredImages.from_csv(BIQ2021).split("val").take(40, seed=0)
+    data = ScoredImages.from_csv(BIQ2021).split("val").take(24, seed=0)
     results = assessor.assess_batch([row.path for row in data])
     scores = [result.score for result in results if isinstance(result, Assessment)]
     srcc = correlations(scores, [row.score for row in data]).srcc
