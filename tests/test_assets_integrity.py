@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+from rsfiqa import assets
+from rsfiqa.assets import store
+from rsfiqa.errors import AssetError, ConfigError
 from tiny_world import (
     READY,
     WEIGHTS,
@@ -18,10 +22,6 @@ from tiny_world import (
     refuse_with,
     sha256,
 )
-
-from rsfiqa import assets
-from rsfiqa.assets import store
-from rsfiqa.errors import AssetError, ConfigError
 
 
 @pytest.mark.parametrize("spoil", [b"", WEIGHTS[:-1], WEIGHTS[:-1] + b"x"])
