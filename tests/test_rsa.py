@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from rsfiqa.scoring.rsa import TOKENS, RSAModule, RSAOutput, enrich
+from rsfiqa.scoring.rsa import RSAModule, RSAOutput, enrich
 from rsfiqa.scoring.segments import at_positions, membership, segment_softmax, segment_sum
-from rsfiqa.scoring.semantics import Semantics, SemanticTokens
+from rsfiqa.scoring.semantics import TOKENS, Semantics, SemanticTokens
 
 CHANNELS, DIM, DESCRIPTION = 5, 8, 7
 

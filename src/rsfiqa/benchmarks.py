@@ -16,11 +16,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+T = TypeVar("T")
 
 REPEATS = 7
 
@@ -98,7 +100,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _in_a_process(case: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _in_a_process(case: Callable[[], T]) -> T:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(case).result()
@@ -117,7 +119,7 @@ def _jpeg(height: int, width: int) -> bytes:
 
 
 def _single(size: tuple[int, int], precision: str, repeats: int) -> dict[str, Any]:
-    jpeg = _in_a_process(partial(_as_dict, size))["jpeg"]
+    jpeg = _in_a_process(partial(_jpeg, *size))
     from rsfiqa.cli.common import make_assessor
 
     assessor = make_assessor(precision=precision, device="cpu")
@@ -127,10 +129,6 @@ def _single(size: tuple[int, int], precision: str, repeats: int) -> dict[str, An
     if size == (512, 512):
         found["stages"] = _stages(assessor, jpeg)
     return found
-
-
-def _as_dict(size: tuple[int, int]) -> dict[str, Any]:
-    return {"jpeg": _jpeg(*size)}
 
 
 def _series(precision: str, *, batch: bool) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from rsfiqa.assets.store import sync_folder
 from rsfiqa.errors import DataError
 
 if TYPE_CHECKING:
@@ -395,7 +396,7 @@ class ResultsFile:
         try:
             self._beside.replace(self.path)
             self._lines, self._superseded, self._end = moved, 0, offset
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         finally:
             flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
             self._fd = os.open(self.path, flags)
@@ -405,13 +406,3 @@ def _unwritable(path: str | Path, error: OSError) -> DataError:
     return DataError(
         f"{path} cannot be written: {error.strerror or error}; name another file or folder."
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a move durable; not every system lets folders be opened for that."""
-    with suppress(OSError):
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

@@ -109,7 +109,7 @@ def replacing(target: Path) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def sweep_partials(target: Path) -> None:
@@ -119,7 +119,7 @@ def sweep_partials(target: Path) -> None:
             partial.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name survive a power cut, where folders can be synced at all."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,31 +56,26 @@ def _backbone(spec: dict[str, Any], offline: bool | None) -> TimmBackbone:
 
 
 def _dinov2(offline: bool | None) -> nn.Module:
-    from rsfiqa.assets import derive
-    from rsfiqa.encoders import dinov2
+    from rsfiqa.encoders.dinov2 import CONVERSION_VERSION, build_dinov2_small, convert_onnx
 
-    path = derive(
-        "dinov2-small.safetensors",
-        "dinov2-small",
-        dinov2.convert_onnx,
-        version=dinov2.CONVERSION_VERSION,
-        offline=offline,
-    )
-    return _loaded(dinov2.build_dinov2_small(), path)
+    path = _converted("dinov2-small", convert_onnx, CONVERSION_VERSION, offline)
+    return _loaded(build_dinov2_small(), path)
 
 
 def _lite0(offline: bool | None) -> nn.Module:
-    from rsfiqa.assets import derive
-    from rsfiqa.encoders import lite0
+    from rsfiqa.encoders.lite0 import CONVERSION_VERSION, build_lite0, convert_checkpoint
 
-    path = derive(
-        "efficientnet-lite0.safetensors",
-        "efficientnet-lite0",
-        lite0.convert_checkpoint,
-        version=lite0.CONVERSION_VERSION,
-        offline=offline,
-    )
-    return _loaded(lite0.build_lite0(), path)
+    path = _converted("efficientnet-lite0", convert_checkpoint, CONVERSION_VERSION, offline)
+    return _loaded(build_lite0(), path)
+
+
+def _converted(
+    asset: str, convert: Callable[[Path, Path], None], version: str, offline: bool | None
+) -> Path:
+    """The safetensors file that `convert` makes of an asset, made when first needed."""
+    from rsfiqa.assets import derive
+
+    return derive(f"{asset}.safetensors", asset, convert, version=version, offline=offline)
 
 
 def _timm(name: str, spec: Mapping[str, Any]) -> TimmBackbone:

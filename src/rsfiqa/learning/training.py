@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from rsfiqa.learning.batches import batches, chunks, stack
 from rsfiqa.learning.losses import locality_loss, quality_loss
 from rsfiqa.learning.metrics import correlations
 from rsfiqa.scoring.model import RegionHead, RegionScorer, ScorerConfig, to_score
+
+N = TypeVar("N", bound=nn.Module)
 
 MARGINS = {1: 1.0, 2: 3.0, 3: 6.0, 4: 10.0}
 """Points by which a region's score must fall when it is spoiled at each strength."""
@@ -122,13 +124,12 @@ def train_scorer(
     if model.aggregation == "rsa" and config.context_epochs:
         _teach_context(scorer, config, pictures, wanted)
         rates["members.0.context."] = config.learning_rate * config.context_rate
-    averaged = copy.deepcopy(scorer).eval()
     steps = config.epochs * len(chunks(pictures, config.batch_size))
-    optimizer, schedule = _optimizer(scorer, rates, config.weight_decay, steps)
+    descent = _Descent(scorer, rates, config, steps)
+    averaged = descent.averaged.eval()
     use_spoiled = config.locality_weight > 0 and model.aggregation == "rsa" and len(spoiled) > 0
     history: list[EpochReport] = []
     best: tuple[EpochReport, dict[str, Tensor]] | None = None
-    step = 0
     for epoch in range(1, config.epochs + 1):
         scorer.train()
         losses, localities = [], []
@@ -142,13 +143,7 @@ def train_scorer(
                 locality = _locality(scorer, pictures, spoiled, config.spoiled_per_step, rng)
                 localities.append(locality.item())
                 loss = loss + config.locality_weight * locality
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(scorer.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            step += 1
-            _average(averaged, scorer, min(config.average, (1 + step) / (10 + step)))
+            descent.step(loss)
         measured = correlations(predict(averaged, validation), validation_targets)
         report = EpochReport(
             epoch,
@@ -194,25 +189,52 @@ def predict(
     return [float(score) for score in scores]
 
 
-def _optimizer(
-    network: nn.Module, rates: Mapping[str, float], weight_decay: float, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW under a one-cycle schedule; `rates` gives the peak for parameters by name prefix."""
-    groups: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in rates}
-    for name, parameter in network.named_parameters():
-        groups[max((p for p in rates if name.startswith(p)), key=len)].append(parameter)
-    optimizer = torch.optim.AdamW(
-        [{"params": groups[prefix], "lr": rate} for prefix, rate in rates.items()],
-        weight_decay=weight_decay,
-    )
-    # A rise of exactly one step, which 5 steps would have, is a division by zero in torch.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        list(rates.values()),
-        total_steps=6 if steps == 5 else max(steps, 1),
-        pct_start=0.2,
-    )
-    return optimizer, schedule
+class _Descent(Generic[N]):
+    """AdamW under a one-cycle schedule, with a moving average of the weights.
+
+    Args:
+        network: what is taught.
+        rates: peak learning rates of parameters by name prefix; the longest prefix counts.
+        config: weight decay and the average's decay.
+        steps: how many there will be.
+    """
+
+    def __init__(
+        self, network: N, rates: Mapping[str, float], config: TrainingConfig, steps: int
+    ) -> None:
+        self.network = network
+        self.averaged = copy.deepcopy(network)
+        self._decay = config.average
+        self._steps = 0
+        groups: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in rates}
+        for name, parameter in network.named_parameters():
+            groups[max((p for p in rates if name.startswith(p)), key=len)].append(parameter)
+        self._optimizer = torch.optim.AdamW(
+            [{"params": groups[prefix], "lr": rate} for prefix, rate in rates.items()],
+            weight_decay=config.weight_decay,
+        )
+        # A rise of exactly one step, which 5 steps would have, is a division by zero in torch.
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer,
+            list(rates.values()),
+            total_steps=6 if steps == 5 else max(steps, 1),
+            pct_start=0.2,
+        )
+
+    def step(self, loss: Tensor) -> None:
+        """One step down the loss; the average follows faster in the beginning."""
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        self._steps += 1
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        with torch.no_grad():
+            for mine, new in zip(
+                self.averaged.parameters(), self.network.parameters(), strict=True
+            ):
+                mine.lerp_(new, 1 - decay)
 
 
 def _teach_context(
@@ -223,25 +245,16 @@ def _teach_context(
 ) -> None:
     """Teach the whole-picture head alone; it needs no positions, so this takes seconds."""
     head = cast(RegionHead, scorer.members[0]).context
-    averaged = copy.deepcopy(head)
     contexts = torch.stack([picture.context for picture in pictures]).float()
     rng = torch.Generator().manual_seed(config.seed)
     steps = config.context_epochs * -(-len(contexts) // config.batch_size)
-    rates = {"": config.learning_rate}
-    optimizer, schedule = _optimizer(head, rates, config.weight_decay, steps)
+    descent = _Descent(head, {"": config.learning_rate}, config, steps)
     head.train()
-    step = 0
     for _ in range(config.context_epochs):
         for chosen in torch.randperm(len(contexts), generator=rng).split(config.batch_size):
             loss = quality_loss(to_score(head(contexts[chosen])), wanted[chosen], config.mse_weight)
-            optimizer.zero_grad(set_to_none=True)
-            (loss * (len(chosen) / config.batch_size)).backward()
-            torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            step += 1
-            _average(averaged, head, min(config.average, (1 + step) / (10 + step)))
-    head.load_state_dict(averaged.state_dict())
+            descent.step(loss * (len(chosen) / config.batch_size))
+    head.load_state_dict(descent.averaged.state_dict())
 
 
 def _rank(report: EpochReport) -> float:
@@ -270,9 +283,3 @@ def _locality(
         for b in (before, after)
     )
     return locality_loss(clean, changed, region, before.area, margin)
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    for mine, new in zip(averaged.parameters(), network.parameters(), strict=True):
-        mine.lerp_(new, 1 - decay)

@@ -198,8 +198,8 @@ def _pool(
     members: Iterable[nn.Module], context: Tensor, labels: Tensor, area: Tensor
 ) -> ScorerOutput:
     score = torch.stack([member(context) for member in members]).mean(0)
-    members = membership(labels.flatten(1), area.shape[1])
-    counts = members.sum(1).clamp_min(1)
-    attention = at_positions((area / counts)[..., None], members).view(labels.shape)
+    owners = membership(labels.flatten(1), area.shape[1])
+    counts = owners.sum(1).clamp_min(1)
+    attention = at_positions((area / counts)[..., None], owners).view(labels.shape)
     attention = attention / attention.sum((1, 2), keepdim=True)
     return ScorerOutput(score, score[:, None].expand_as(area), area, attention)

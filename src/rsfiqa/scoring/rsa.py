@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rsfiqa.scoring.segments import at_positions, membership, segment_softmax, segment_sum
-from rsfiqa.scoring.semantics import TOKENS, Semantics, SemanticTokens
+from rsfiqa.scoring.semantics import Semantics, SemanticTokens
 
 _VARIANCE_FLOOR = 1e-6
 
@@ -168,6 +168,3 @@ class RSAModule(nn.Module):
         inputs = torch.cat([semantic, attended, log_area[..., None]], -1)
         logits: Tensor = log_area + self.gate(inputs).squeeze(-1)
         return logits.masked_fill(~there, -torch.inf).softmax(1)
-
-
-__all__ = ["TOKENS", "RSAModule", "RSAOutput"]
