@@ -78,7 +78,7 @@ def tiny_model_folder(
 ) -> Path:
     """A saved scorer on the tiny encoder, untrained but with uneven attention and gate."""
     from rsfiqa.encoders.build import build_encoder
-    from rsfiqa.extraction import to_tensor
+    from rsfiqa.encoders.grid import to_tensor
     from rsfiqa.scoring.checkpoint import Checkpoint, save_checkpoint
     from rsfiqa.scoring.model import RegionScorer, ScorerConfig
     from rsfiqa.scoring.stem import Stem

@@ -523,7 +523,9 @@ class Halves:
 
     name = "halves-1"
 
-    def segment(self, pixels: Pixels, semantic: npt.NDArray[np.floating[Any]]) -> Partition:
+    needs_semantic = False
+
+    def segment(self, pixels: Pixels, semantic: npt.NDArray[np.floating[Any]] | None) -> Partition:
         assert semantic.ndim == 3
         height, width = pixels.shape[:2]
         return Partition((np.arange(width) >= width // 2).astype(int)[None].repeat(height, 0))

@@ -314,7 +314,9 @@ class Specks:
 
     name = "specks"
 
-    def segment(self, pixels: Pixels, semantic: npt.NDArray[np.floating[Any]]) -> Partition:
+    needs_semantic = False
+
+    def segment(self, pixels: Pixels, semantic: npt.NDArray[np.floating[Any]] | None) -> Partition:
         rows, columns = np.indices(pixels.shape[:2])
         return Partition(rows // 8 * (-(-pixels.shape[1] // 8)) + columns // 8)
 

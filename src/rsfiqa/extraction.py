@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rsfiqa.encoders.grid import GridEncoder, GridFeatures
+from rsfiqa.encoders.grid import GridEncoder, GridFeatures, to_tensor
 from rsfiqa.errors import DataError
-from rsfiqa.images import resize_to_budget
+from rsfiqa.images import PIXEL_BUDGET, resize_to_budget
 from rsfiqa.partition import Partition
 from rsfiqa.regions.base import Segmenter
 from rsfiqa.regions.grid_labels import grid_labels
 from rsfiqa.scoring.stem import Stem
-
-PIXEL_BUDGET = 1024 * 768
-"""Pictures are seen at native resolution up to this many pixels, then downscaled with antialiasing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +121,3 @@ class FeatureExtractor:
         return PictureFeatures(
             positions[0], context[0], torch.from_numpy(labels), torch.from_numpy(area)
         )
-
-
-def to_tensor(pixels: npt.NDArray[Any]) -> Tensor:
-    """uint8 RGB `[H, W, 3]` → float `[1, 3, H, W]` in 0..1."""
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float().div(255)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -137,6 +139,11 @@ class GridEncoder(nn.Module):
             deepest = [_mean_on_grid(m, rows, columns) for m in features.maps[-2:]]
             semantics.append(torch.cat([F.normalize(m, dim=1) for m in deepest], 1))
         return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantics[0])
+
+
+def to_tensor(pixels: npt.NDArray[Any]) -> Tensor:
+    """uint8 RGB `[H, W, 3]` → float `[1, 3, H, W]` in 0..1."""
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float().div(255)
 
 
 def _has_deviation(backbone: TimmBackbone, reduction: int) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from rsfiqa.images.files import hash_file
 from rsfiqa.images.limits import MAX_PIXELS, MIN_SIDE
 from rsfiqa.images.load import ImageSource, LoadedImage, load_image, split_batch
-from rsfiqa.images.resize import resize_to_budget
+from rsfiqa.images.resize import PIXEL_BUDGET, resize_to_budget
 
 __all__ = [
     "MAX_PIXELS",
     "MIN_SIDE",
+    "PIXEL_BUDGET",
     "ImageSource",
     "LoadedImage",
     "hash_file",

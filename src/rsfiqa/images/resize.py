@@ -11,6 +11,9 @@ from PIL import Image
 from rsfiqa.errors import ConfigError
 from rsfiqa.images.limits import MIN_SIDE
 
+PIXEL_BUDGET = 1024 * 768
+"""Pictures are seen at native resolution up to this many pixels, then downscaled with antialiasing."""
+
 
 def resize_to_budget(pixels: npt.NDArray[np.uint8], budget: int) -> npt.NDArray[np.uint8]:
     """Downscale a picture to at most `budget` pixels, antialiased; smaller ones stay untouched.

@@ -18,15 +18,20 @@ class Segmenter(Protocol):
         """Identifies the segmenter with its settings, for results and caches."""
         ...
 
+    @property
+    def needs_semantic(self) -> bool:
+        """Whether `segment` reads semantic features; one with a network of its own does not."""
+        ...
+
     def segment(
-        self, pixels: npt.NDArray[np.uint8], semantic: npt.NDArray[np.floating[Any]]
+        self, pixels: npt.NDArray[np.uint8], semantic: npt.NDArray[np.floating[Any]] | None
     ) -> Partition:
         """Partition a picture.
 
         Args:
             pixels: RGB `[H, W, 3]`.
             semantic: features of the same picture on a coarse grid, `[S, h, w]`, computed once
-                for all steps; a segmenter with a network of its own may ignore them.
+                for all steps; may be None for a segmenter that does not need them.
 
         Returns:
             a partition of size `[H, W]`.

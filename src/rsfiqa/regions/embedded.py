@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import sparse
 
+from rsfiqa.errors import ConfigError
 from rsfiqa.partition import Partition
 from rsfiqa.regions.graph import adjacency, merge_small
 
@@ -53,10 +54,20 @@ class EmbeddedSegmenter:
             settings += f",w{self.working_pixels}"
         return f"embedded-1/{settings}"
 
+    @property
+    def needs_semantic(self) -> bool:
+        return True
+
     def segment(
-        self, pixels: npt.NDArray[np.uint8], semantic: npt.NDArray[np.floating[Any]]
+        self, pixels: npt.NDArray[np.uint8], semantic: npt.NDArray[np.floating[Any]] | None
     ) -> Partition:
-        """Partition a picture `[H, W, 3]` with its features `[S, h, w]`; see `Segmenter`."""
+        """Partition a picture `[H, W, 3]` with its features `[S, h, w]`; see `Segmenter`.
+
+        Raises:
+            ConfigError: no features are given.
+        """
+        if semantic is None:
+            raise ConfigError("the embedded segmenter needs the picture's semantic features.")
         from skimage.color import rgb2lab
         from skimage.segmentation import slic
 
