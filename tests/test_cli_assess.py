@@ -27,6 +27,7 @@ class FakeAssessor:
 
     def __init__(self) -> None:
         self.info = ModelInfo(segmenter="grid", reader="none", scorer="fake", version="0")
+        self.regions = None
         self.assessed: list[str] = []
         self.batches: list[int] = []
         self.refused: set[str] = set()
@@ -124,6 +125,7 @@ def test_options_reach_the_assessor(assessor: FakeAssessor, album: Path) -> None
         "model": "mine",
         "segmenter": "embedded",
         "reader": "none",
+        "regions": None,
         "device": "cpu",
         "precision": "bf16",
         "max_pixels": 100_000,
@@ -405,7 +407,7 @@ def test_help_and_version_import_neither_torch_nor_numpy() -> None:
         "heavy = {'torch', 'timm', 'numpy', 'skimage', 'sklearn', 'onnx'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    for arguments in (["--version"], ["--help"], ["assess", "--help"]):
+    for arguments in (["--version"], ["--help"], ["assess", "--help"], ["segment", "--help"]):
         ended = subprocess.run(
             [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
         )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from rsfiqa import __version__
+from rsfiqa.devices import Precision, choose_device, require_precision
 from rsfiqa.encoders.build import build_encoder
 from rsfiqa.errors import ConfigError, RsfiqaError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
@@ -20,15 +22,15 @@ from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
 from rsfiqa.reading.base import NoReader, Reader
 from rsfiqa.regions.base import Segmenter
-from rsfiqa.regions.embedded import EmbeddedSegmenter
+from rsfiqa.regions.build import build_segmenter
+from rsfiqa.regions.given import NAME as GIVEN
+from rsfiqa.regions.given import GivenRegions
 from rsfiqa.scoring.checkpoint import Checkpoint, default_folder, load_checkpoint
 from rsfiqa.scoring.model import ScorerOutput
 from rsfiqa.types import Assessment, ModelInfo, Reading, RegionAssessment
 
-Precision = Literal["fp32", "bf16"]
 T = TypeVar("T")
 
-SEGMENTERS: dict[str, Callable[[], Segmenter]] = {"embedded": EmbeddedSegmenter}
 READERS: dict[str, Callable[[], Reader]] = {"none": NoReader}
 
 
@@ -41,6 +43,7 @@ class RSFIQA:
         checkpoint: the scorer and what belongs to it.
         extractor: encoder, segmenter and stem.
         reader: step 2.
+        regions: files of regions to use instead of segmenting.
         max_pixels: larger pictures are refused before they are decoded; None for the default.
 
     Example:
@@ -57,12 +60,14 @@ class RSFIQA:
         extractor: FeatureExtractor,
         *,
         reader: Reader | None = None,
+        regions: GivenRegions | None = None,
         max_pixels: int | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.extractor = extractor
         self.scorer = checkpoint.scorer.to(extractor.device).eval()
         self.reader = reader or NoReader()
+        self.regions = regions
         self.max_pixels = max_pixels
 
     @classmethod
@@ -72,6 +77,7 @@ class RSFIQA:
         *,
         segmenter: str | Segmenter = "embedded",
         reader: str | Reader = "none",
+        regions: str | Path | GivenRegions | None = None,
         device: str = "auto",
         precision: Precision = "fp32",
         max_pixels: int | None = None,
@@ -80,8 +86,11 @@ class RSFIQA:
 
         Args:
             model: folder of a scorer, or a hub id; None for the one that ships with the package.
-            segmenter: `embedded`, or an object that segments.
+            segmenter: `embedded`, `grid`, `grid:N` or `sam:MODEL` (see
+                `rsfiqa.regions.build.build_segmenter`), or an object that segments.
             reader: `none`, or an object that reads.
+            regions: a folder of files with the regions of each picture, matched by name, to use
+                instead of segmenting; see `rsfiqa.regions.given`.
             device: `auto` (a CUDA device where there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
             precision: `bf16` halves the time of transformers on processors made for it and moves
                 scores by some tenths of a point.
@@ -90,24 +99,27 @@ class RSFIQA:
         Raises:
             AssetError: weights cannot be had or read.
             ConfigError: an argument is not among those accepted.
+            DataError: the folder of regions cannot be read or holds none.
         """
         from rsfiqa.assets import resolve_model
 
-        if precision not in get_args(Precision):
-            raise ConfigError(
-                f"precision is {' or '.join(get_args(Precision))}; got {precision!r}."
-            )
-        chosen_segmenter = _chosen(segmenter, SEGMENTERS, "segmenter")
+        require_precision(precision)
+        if regions is not None and segmenter != "embedded":
+            raise ConfigError("give a segmenter or regions, not both: given regions are not cut.")
         chosen_reader = _chosen(reader, READERS, "reader")
-        chosen_device = _device(device)
+        chosen_device = choose_device(device)
         pixel_limit(max_pixels)
+        if isinstance(segmenter, str):
+            segmenter = build_segmenter(segmenter, device=chosen_device)
+        if isinstance(regions, str | Path):
+            regions = GivenRegions(regions)
         checkpoint = load_checkpoint(resolve_model(model) if model else default_folder())
         encoder = build_encoder(checkpoint.encoder)
         if precision == "bf16":
             encoder.to_bf16()
         extractor = FeatureExtractor(
             encoder,
-            chosen_segmenter,
+            segmenter,
             checkpoint.stem,
             device=chosen_device,
         )
@@ -115,15 +127,19 @@ class RSFIQA:
             checkpoint,
             extractor,
             reader=chosen_reader,
+            regions=regions,
             max_pixels=max_pixels,
         )
 
     @property
     def info(self) -> ModelInfo:
-        """Names and versions of the parts: the same parts give the same scores."""
+        """Names and versions of the parts: the same parts give the same scores.
+
+        Where regions are given, a picture's assessment says which in place of the segmenter.
+        """
         suffix = "" if self.extractor.encoder.precision == "fp32" else "+bf16"
         return ModelInfo(
-            segmenter=self.extractor.segmenter.name,
+            segmenter=self.extractor.segmenter.name if self.regions is None else GIVEN,
             reader=self.reader.name,
             scorer=self.checkpoint.name + suffix,
             version=__version__,
@@ -141,17 +157,26 @@ class RSFIQA:
         Args:
             picture: path, bytes, file object, PIL image, array (uint8, uint16 or float, `[H, W]`
                 or `[H, W, C]`) or tensor (`[C, H, W]` or `[1, C, H, W]` in 0..1).
-            name: what the result calls it; by default its path.
+            name: what the result calls it; by default its path. Given regions are looked up by it.
             partition: regions to use instead of segmenting, of the picture's size.
 
         Raises:
             ImageError: the picture cannot be read or is outside the accepted sizes or values.
-            DataError: the partition does not fit the picture.
+            DataError: the partition does not fit the picture, or no regions are given for it.
         """
         loaded = load_image(picture, name=name, max_pixels=self.max_pixels)
+        model = self.info
+        if partition is not None:
+            model = replace(model, segmenter=GIVEN)
+        elif self.regions is not None:
+            # Named before they are read: should they change between, they are read anew next time.
+            model = replace(model, segmenter=self.regions.identity(loaded.name))
+            partition = self.regions.partition_for(
+                loaded.name, loaded.height, loaded.width, pixels=loaded.pixels
+            )
         features, partition = self.extractor.extract(loaded.pixels, partition)
         readings = self.reader.read(loaded.pixels, partition)
-        return self._assemble(loaded, partition, features, readings)
+        return self._assemble(loaded, partition, features, readings, model)
 
     def assess_batch(
         self,
@@ -213,6 +238,7 @@ class RSFIQA:
         partition: Partition,
         features: PictureFeatures,
         readings: Sequence[Reading],
+        model: ModelInfo,
     ) -> Assessment:
         out = self.score_regions(features)
         scores = out.region_scores[0].double().cpu().numpy()
@@ -236,7 +262,7 @@ class RSFIQA:
                 for region in partition.regions
             ),
             partition=partition,
-            model=self.info,
+            model=model,
             sha256=loaded.sha256,
             notes=loaded.notes,
             attention=out.attention[0].float().cpu().numpy(),
@@ -249,20 +275,6 @@ def _preview(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     scale = min(1.0, Assessment.PREVIEW_SIDE / max(height, width))
     return resize_to_budget(pixels, int(height * scale) * int(width * scale))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.ones(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); "
-            "use auto, cpu, cuda or mps."
-        ) from error
-    return device
 
 
 def _chosen(given: str | T, known: dict[str, Callable[[], T]], what: str) -> T:

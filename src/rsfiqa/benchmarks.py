@@ -74,7 +74,7 @@ def bench_assess(
     stages: dict[str, float] = {}
     for name, case in cases:
         told(name)
-        found = _in_a_process(case)
+        found = in_a_process(case)
         stages |= found.pop("stages", {})
         measurements.append(Measurement(name, **found))
     told("the command line, from start to first result")
@@ -100,13 +100,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _in_a_process(case: Callable[[], T]) -> T:
+def in_a_process(case: Callable[[], T]) -> T:
+    """Call in a fresh process, whose peak memory is then the case's own."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(case).result()
 
 
-def _jpeg(height: int, width: int) -> bytes:
+def sample_jpeg(height: int, width: int) -> bytes:
     """A photograph of any size; its peak memory is not the case's, so a helper process makes it."""
     from rsfiqa.samples import sample_picture
 
@@ -119,12 +120,12 @@ def _jpeg(height: int, width: int) -> bytes:
 
 
 def _single(size: tuple[int, int], precision: str, repeats: int) -> dict[str, Any]:
-    jpeg = _in_a_process(partial(_jpeg, *size))
+    jpeg = in_a_process(partial(sample_jpeg, *size))
     from rsfiqa.cli.common import make_assessor
 
     assessor = make_assessor(precision=precision, device="cpu")
     assessor.assess(jpeg)
-    seconds = _median(lambda: assessor.assess(jpeg), repeats)
+    seconds = median_seconds(lambda: assessor.assess(jpeg), repeats)
     found: dict[str, Any] = {"seconds": seconds, "peak_mb": peak_mb(), "repeats": repeats}
     if size == (512, 512):
         found["stages"] = _stages(assessor, jpeg)
@@ -134,7 +135,7 @@ def _single(size: tuple[int, int], precision: str, repeats: int) -> dict[str, An
 def _series(precision: str, *, batch: bool) -> dict[str, Any]:
     from rsfiqa.cli.common import make_assessor
 
-    jpeg = _jpeg(512, 512)
+    jpeg = sample_jpeg(512, 512)
     assessor = make_assessor(precision=precision, device="cpu")
     pictures: list[Any] = [jpeg] * 8
 
@@ -146,7 +147,7 @@ def _series(precision: str, *, batch: bool) -> dict[str, Any]:
                 assessor.assess(picture)
 
     run()
-    return {"seconds": _median(run, 3) / len(pictures), "peak_mb": peak_mb(), "repeats": 3}
+    return {"seconds": median_seconds(run, 3) / len(pictures), "peak_mb": peak_mb(), "repeats": 3}
 
 
 def _stages(assessor: Any, jpeg: bytes) -> dict[str, float]:
@@ -172,10 +173,11 @@ def _stages(assessor: Any, jpeg: bytes) -> dict[str, float]:
         "overlay": assessment.overlay,
         "report": report,
     }
-    return {name: _median(step, REPEATS) for name, step in steps.items()}
+    return {name: median_seconds(step, REPEATS) for name, step in steps.items()}
 
 
-def _median(run: Callable[[], Any], repeats: int) -> float:
+def median_seconds(run: Callable[[], Any], repeats: int) -> float:
+    """Median wall-clock seconds of `repeats` calls."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -188,14 +190,16 @@ def _start_to_result(precision: str) -> Measurement:
     """A whole run of the command on one picture, weights in the cache."""
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.jpg"
-        picture.write_bytes(_jpeg(512, 512))
+        picture.write_bytes(sample_jpeg(512, 512))
         command = [sys.executable, "-m", "rsfiqa", "assess", str(picture), "--precision", precision]
 
         def run() -> None:
             subprocess.run(command, check=True, capture_output=True)
 
         run()
-        return Measurement("the command line, from start to first result", _median(run, 3), None, 3)
+        return Measurement(
+            "the command line, from start to first result", median_seconds(run, 3), None, 3
+        )
 
 
 def peak_mb() -> float | None:

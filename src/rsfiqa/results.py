@@ -22,8 +22,12 @@ The file protocol:
 * **Nothing else is overwritten.** A file that holds anything but results is refused.
 
 A picture is unchanged, and not assessed again, when its line has the same name, the same sha256 of
-the file's bytes and the same model (segmenter, reader, scorer, version). Error lines are always
-tried again.
+the file's bytes and the same model (segmenter, reader, scorer, version). Where regions are given,
+each picture's segmenter is named by the contents of its regions' file, so that other regions are
+another model. Error lines are always tried again.
+
+The same protocol serves any work that gives one object a picture: a file's *mark* is the key that
+its lines have where work was done ("score" for assessments), and an error line has not.
 """
 
 from __future__ import annotations
@@ -90,7 +94,7 @@ def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            scan = _Scan(file, path)
+            scan = _Scan(file, path, "score")
             live = sorted(scan.lines.values(), key=lambda line: line.offset)
             for line in live:
                 file.seek(line.offset)
@@ -129,7 +133,7 @@ class _Scan:
         unended: the last line is whole but for its line break.
     """
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: BinaryIO, path: Path, mark: str) -> None:
         self.lines: dict[str, _Line] = {}
         self.superseded = 0
         self.end = 0
@@ -138,7 +142,7 @@ class _Scan:
         models: dict[str, Mapping[str, Any]] = {}
         for number, raw in enumerate(file, start=1):
             ended = raw.endswith(b"\n")
-            record = _parse(raw)
+            record = _parse(raw, mark)
             if record is None:
                 if raw.strip() == b"" and ended:
                     self.end += len(raw)
@@ -166,13 +170,13 @@ class _Scan:
             self.unended = not ended
 
 
-def _parse(raw: bytes) -> dict[str, Any] | None:
+def _parse(raw: bytes, mark: str) -> dict[str, Any] | None:
     try:
         record = json.loads(raw)
     except ValueError:
         return None
     whole = isinstance(record, dict) and isinstance(record.get("image"), str)
-    return record if whole and ("error" in record or "score" in record) else None
+    return record if whole and ("error" in record or mark in record) else None
 
 
 def _may_be_torn(raw: bytes) -> bool:
@@ -191,7 +195,8 @@ class ResultsFile:
 
     Args:
         path: the JSON Lines file; it and its folder are made where they are missing.
-        model: what assesses now; only results of the same model are taken for unchanged.
+        model: what works now; only results of the same model are taken for unchanged.
+        mark: the key by which a line is known for a result.
 
     Attributes:
         notes: what the user should know of the file as it was found.
@@ -200,14 +205,17 @@ class ResultsFile:
         DataError: the file cannot be written, holds something else, or another process writes it.
     """
 
-    def __init__(self, path: str | Path, model: ModelInfo) -> None:
+    def __init__(
+        self, path: str | Path, model: ModelInfo | Mapping[str, Any], *, mark: str = "score"
+    ) -> None:
         from filelock import FileLock, Timeout
 
         self.path = Path(path).resolve()
         if self.path.exists() and not self.path.is_file():
             raise DataError(f"{path} cannot be written: it is a folder or a device; name a file.")
         self.notes: list[str] = []
-        self._model = asdict(model)
+        self._model = dict(model) if isinstance(model, Mapping) else asdict(model)
+        self._mark = mark
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
@@ -233,7 +241,7 @@ class ResultsFile:
             raise _unwritable(given, error) from error
         try:
             with self.path.open("rb") as file:
-                scan = _Scan(file, self.path)
+                scan = _Scan(file, self.path, self._mark)
             self._lines, self._superseded, self._end = scan.lines, scan.superseded, scan.end
             if scan.torn:
                 os.ftruncate(self._fd, self._end)
@@ -273,17 +281,30 @@ class ResultsFile:
         """How many pictures have a line."""
         return len(self._lines)
 
-    def has_result(self, name: str, *, masks: bool = False) -> bool:
+    def __contains__(self, name: object) -> bool:
+        """Whether a picture has a line."""
+        return name in self._lines
+
+    def has_result(self, name: str, *, masks: bool = False, segmenter: str | None = None) -> bool:
         """Whether this model has assessed a picture of that name (with masks, when asked for).
 
         It costs nothing; whether the picture is still the same is for `is_unchanged` to say.
+
+        Args:
+            name: the picture's.
+            masks: whether its masks are needed.
+            segmenter: what divides this picture, where that differs from one to the next.
         """
         line = self._lines.get(name)
-        return line is not None and line.model == self._model and (line.masks or not masks)
+        model = self._model if segmenter is None else self._model | {"segmenter": segmenter}
+        return line is not None and line.model == model and (line.masks or not masks)
 
-    def is_unchanged(self, name: str, sha256: str, *, masks: bool = False) -> bool:
+    def is_unchanged(
+        self, name: str, sha256: str, *, masks: bool = False, segmenter: str | None = None
+    ) -> bool:
         """Whether the file holds this model's result for exactly these bytes under this name."""
-        return self.has_result(name, masks=masks) and self._lines[name].sha256 == sha256
+        has_result = self.has_result(name, masks=masks, segmenter=segmenter)
+        return has_result and self._lines[name].sha256 == sha256
 
     def text_of(self, name: str) -> bytes:
         """The counting line of a picture, without its line break.

@@ -25,6 +25,7 @@ from rsfiqa.errors import ConfigError, RsfiqaError
 
 COMMANDS: dict[str, str] = {
     "assess": "rsfiqa.cli.assess:assess",
+    "segment": "rsfiqa.cli.segment:segment",
     "demo": "rsfiqa.cli.demo:demo",
     "train": "rsfiqa.cli.train:train",
     "evaluate": "rsfiqa.cli.evaluate:evaluate",

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from glob import has_magic
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rsfiqa.cli import common, outputs
+from rsfiqa.cli import common, outputs, runs
 from rsfiqa.errors import ConfigError
-from rsfiqa.results import ResultsFile, error_record
+from rsfiqa.results import ResultsFile
 
 if TYPE_CHECKING:
     from rsfiqa.bulk import Outcome
-    from rsfiqa.inputs import BadInput
+    from rsfiqa.regions.given import GivenRegions
     from rsfiqa.shelf import Shelf
+    from rsfiqa.types import Assessment
 
 REPORT_LIMIT = 200
 """A report shows the first pictures only, since a page of thousands opens in no browser."""
@@ -58,24 +56,19 @@ def assess(
         ),
     ] = None,
     segmenter: common.SegmenterOption = "embedded",
+    regions: common.RegionsOption = None,
     reader: common.ReaderOption = "none",
     model: common.ModelOption = None,
     device: common.DeviceOption = "auto",
     precision: common.PrecisionOption = "fp32",
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(min=1, help="Refuse pictures of more pixels.", show_default="200 million"),
-    ] = None,
+    max_pixels: common.MaxPixelsOption = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Pictures that go through the model together.")
     ] = 4,
     masks: Annotated[
         bool, typer.Option("--masks/--no-masks", help="Put the regions' masks into the JSON.")
     ] = True,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", "-q", help="No progress and no summary; failures are still named."),
-    ] = False,
+    quiet: common.QuietOption = False,
 ) -> None:
     """Assess pictures: one JSON object a line, in the order of the input.
 
@@ -89,10 +82,11 @@ def assess(
 
     inputs = find_images(paths)
     if not any(isinstance(given, str) for given in inputs):
-        _give_up(inputs, to_standard_output=out is None)
+        runs.give_up(inputs, to_standard_output=out is None)
     assessor = common.make_assessor(
         model=model,
         segmenter=segmenter,
+        regions=regions,
         reader=reader,
         device=device,
         precision=precision,
@@ -104,17 +98,24 @@ def assess(
             file = stack.enter_context(ResultsFile(out, assessor.info))
         names = [given if isinstance(given, str) else given.path for given in inputs]
         overlays = outputs.OverlayFolder(overlay, names) if overlay else None
-        run = _Run(names, file, overlays, with_masks=masks, with_report=report is not None)
+        run = _Run(
+            names,
+            file,
+            overlays,
+            assessor.regions,
+            with_masks=masks,
+            with_report=report is not None,
+        )
         ready = assess_many(
             assessor, inputs, is_kept=run.is_kept, batch_size=batch_size, max_pixels=max_pixels
         )
         shown = not quiet and common.on_terminal(prints=file is None)
-        tally = _take_all(run, ready, len(inputs), show_progress=shown)
+        tally = runs.take_all(run.take, ready, "assessing", len(inputs), shown=shown)
         if file is not None:
             file.finish(names)
         if report is not None:
             run.save_report(report, tally)
-    _summarise(tally, run.notes, quiet=quiet)
+    runs.summarise(tally, "assessed", run.notes, quiet=quiet)
     raise typer.Exit(1 if tally.failures else 0)
 
 
@@ -130,35 +131,6 @@ def _check_outputs(out: Path | None, overlay: Path | None, report: Path | None) 
         outputs.require_writable_folder(overlay)
 
 
-def _names_a_picture(name: str) -> bool:
-    """Whether a failed input has a place among the results: folders and patterns have none."""
-    return name not in {"", "-"} and not Path(name).is_dir() and not has_magic(name)
-
-
-def _give_up(inputs: Sequence[str | BadInput], *, to_standard_output: bool) -> NoReturn:
-    """Nothing that was named leads to a picture: say so without loading the model.
-
-    A results file stays as it is.
-    """
-    bad = [given for given in inputs if not isinstance(given, str)]
-    if to_standard_output:
-        outputs.StandardOutput().write(
-            [error_record(path, error) for path, error in bad if _names_a_picture(path)]
-        )
-    _name_failures(bad)
-    raise typer.Exit(1)
-
-
-@dataclass
-class _Tally:
-    """What became of the pictures of a run."""
-
-    assessed: int = 0
-    kept: int = 0
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-
-
 class _Run:
     """Where the outcomes of one run go.
 
@@ -170,6 +142,7 @@ class _Run:
         names: Sequence[str],
         file: ResultsFile | None,
         overlays: outputs.OverlayFolder | None,
+        regions: GivenRegions | None,
         *,
         with_masks: bool,
         with_report: bool,
@@ -178,6 +151,7 @@ class _Run:
         self._file = file
         self._sink = outputs.StandardOutput() if file is None else file
         self._overlays = overlays
+        self._regions = regions
         self._masks = with_masks
         self._shelf: Shelf | None = None
         self._reported: set[str] = set()
@@ -195,29 +169,33 @@ class _Run:
     def is_kept(self, name: str) -> bool:
         """Whether all that is asked for of this picture is there, and the picture unchanged."""
         masks = self._masks or name in self._reported
-        if self._file is None or not self._file.has_result(name, masks=masks):
+        if self._file is None or name not in self._file:
+            return False
+        segmenter = None if self._regions is None else self._regions.identity(name)
+        if not self._file.has_result(name, masks=masks, segmenter=segmenter):
             return False
         if self._overlays is not None and not self._overlays.is_complete(name):
             return False
         from rsfiqa.images import hash_file
 
-        return self._file.is_unchanged(name, hash_file(Path(name)), masks=masks)
+        sha256 = hash_file(Path(name))
+        return self._file.is_unchanged(name, sha256, masks=masks, segmenter=segmenter)
 
-    def take(self, outcomes: Sequence[Outcome], tally: _Tally) -> None:
+    def take(self, outcomes: Sequence[Outcome[Assessment]], tally: runs.Tally) -> None:
         """Write what became ready, count it, and put aside what the report will show."""
         records: list[dict[str, Any]] = []
         for outcome in outcomes:
-            if outcome.assessment is not None:
-                tally.assessed += 1
+            if outcome.result is not None:
+                tally.done += 1
                 if self._overlays is not None:
-                    self._overlays.save(outcome.name, outcome.assessment)
-                records.append(outcome.assessment.to_dict(masks=self._masks))
+                    self._overlays.save(outcome.name, outcome.result)
+                records.append(outcome.result.to_dict(masks=self._masks))
                 if self._shelf is not None and outcome.name in self._reported:
-                    self._shelf.put(outcome.assessment)
+                    self._shelf.put(outcome.result)
             elif outcome.error is not None:
                 tally.failures.append((outcome.name, outcome.error))
-                if _names_a_picture(outcome.name):
-                    records.append(self._error_record(outcome))
+                if runs.names_a_picture(outcome.name):
+                    records.append(runs.error_line(outcome, self._file))
             else:
                 tally.kept += 1
                 if (
@@ -229,13 +207,7 @@ class _Run:
         if records:
             self._sink.write(records)
 
-    def _error_record(self, outcome: Outcome) -> dict[str, Any]:
-        record = error_record(outcome.name, outcome.error or "")
-        if self._file is not None and outcome.sha256 is not None:
-            record["sha256"] = outcome.sha256
-        return record
-
-    def save_report(self, path: Path, tally: _Tally) -> None:
+    def save_report(self, path: Path, tally: runs.Tally) -> None:
         from rsfiqa.report.html import save_report
 
         if self._shelf is None:
@@ -245,38 +217,3 @@ class _Run:
         except OSError as error:
             raise outputs.unwritable(path, error) from error
         self.notes.append(f"the report is at {path.resolve()}")
-
-
-def _take_all(
-    run: _Run, ready: Generator[list[Outcome], None, None], total: int, *, show_progress: bool
-) -> _Tally:
-    tally = _Tally()
-    start = time.perf_counter()
-    with (
-        closing(ready),  # on an interrupt, too, the reading thread ends before the file is closed
-        common.progress("assessing", total, shown=show_progress) as advance,
-    ):
-        for outcomes in ready:
-            run.take(outcomes, tally)
-            advance(len(outcomes), f"{len(tally.failures)} failed" if tally.failures else "")
-    tally.seconds = time.perf_counter() - start
-    return tally
-
-
-def _summarise(tally: _Tally, notes: Sequence[str], *, quiet: bool) -> None:
-    if not quiet:
-        parts = [f"{tally.assessed} assessed"]
-        if tally.kept:
-            parts.append(f"{tally.kept} unchanged and kept")
-        parts.append(f"{len(tally.failures)} failed")
-        pace = f", {tally.seconds / tally.assessed:.2f} s a picture" if tally.assessed else ""
-        typer.echo(f"rsfiqa: {', '.join(parts)} in {tally.seconds:.1f} s{pace}.", err=True)
-        for note in notes:
-            typer.echo(f"rsfiqa: {note}", err=True)
-    _name_failures(tally.failures)
-
-
-def _name_failures(failures: Iterable[tuple[str, str]]) -> None:
-    for name, error in failures:
-        named = error if name and name in error else f"{name}: {error}"
-        typer.echo(f"rsfiqa: failed: {named}", err=True)

@@ -8,7 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Measure speed, memory and locality on this machine.", no_args_is_help=True)
+from rsfiqa.cli.bench_segment import segment
+
+app = typer.Typer(
+    help="Measure speed, memory, locality and segmentation on this machine.", no_args_is_help=True
+)
+app.command()(segment)
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 import typer
 
 if TYPE_CHECKING:
-    from rsfiqa.assessor import RSFIQA, Precision
+    from rsfiqa.assessor import RSFIQA
+    from rsfiqa.devices import Precision
+    from rsfiqa.partitioning import Partitioner
 
 ModelOption = Annotated[
     str | None,
@@ -19,10 +22,33 @@ ModelOption = Annotated[
         show_default="the one in the package",
     ),
 ]
-SegmenterOption = Annotated[str, typer.Option(help="What divides a picture into regions.")]
+SegmenterOption = Annotated[
+    str,
+    typer.Option(
+        help="What divides a picture into regions: embedded; grid or grid:N, N cells along the "
+        "long side; sam:MODEL, a hub id or folder.",
+    ),
+]
+RegionsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Regions of your own in place of a segmenter's: label maps or masks (.png, .npy, "
+        ".json), named like the pictures.",
+    ),
+]
 ReaderOption = Annotated[str, typer.Option(help="What describes and rates the regions.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 where that is faster.")]
+
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Refuse pictures of more pixels.", show_default="200 million"),
+]
+QuietOption = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="No progress and no summary; failures are still named."),
+]
 
 ImageColumnOption = Annotated[str, typer.Option(help="Column of the pictures' names.")]
 ScoreColumnOption = Annotated[str, typer.Option(help="Column of the human scores.")]
@@ -38,6 +64,7 @@ def make_assessor(
     model: str | None = None,
     segmenter: str = "embedded",
     reader: str = "none",
+    regions: Path | None = None,
     device: str = "auto",
     precision: str = "fp32",
     max_pixels: int | None = None,
@@ -49,9 +76,28 @@ def make_assessor(
         model,
         segmenter=segmenter,
         reader=reader,
+        regions=regions,
         device=device,
         precision=cast("Precision", precision),  # which it checks
         max_pixels=max_pixels,
+    )
+
+
+def make_partitioner(
+    *,
+    segmenter: str = "embedded",
+    regions: Path | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+) -> Partitioner:
+    """Load what divides pictures, without a scorer; this is where torch is imported."""
+    from rsfiqa.partitioning import Partitioner
+
+    return Partitioner.build(
+        segmenter,
+        regions=regions,
+        device=device,
+        precision=cast("Precision", precision),  # which it checks
     )
 
 

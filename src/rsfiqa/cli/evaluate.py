@@ -64,7 +64,7 @@ def evaluate(
         for outcomes in assess_many(assessor, [str(row.path) for row in scored.rows]):
             for outcome in outcomes:
                 row = next(rows)
-                score = outcome.assessment.score if outcome.assessment else None
+                score = outcome.result.score if outcome.result else None
                 predictions.append(
                     Prediction(row.image, score, row.score, row.group, outcome.error)
                 )

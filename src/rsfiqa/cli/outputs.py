@@ -14,6 +14,8 @@ import typer
 from rsfiqa.errors import DataError
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from rsfiqa.types import Assessment
 
 OverlayKind = Literal["regions", "attention", "quality"]
@@ -78,7 +80,15 @@ def save_overlay(assessment: Assessment, kind: OverlayKind, path: Path) -> None:
     """
     from rsfiqa.report.overlay import draw_overlay
 
-    picture = draw_overlay(assessment, kind)
+    save_picture(draw_overlay(assessment, kind), path)
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture as PNG, whole or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
     unfinished = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +113,7 @@ class OverlayFolder:
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self._folder = folder
-        self._stems = dict(zip(names, _distinct_stems(names), strict=True))
+        self._stems = dict(zip(names, distinct_stems(names), strict=True))
 
     def path(self, name: str, kind: OverlayKind) -> Path:
         """Where the overlay of a picture is, or will be."""
@@ -123,7 +133,7 @@ class OverlayFolder:
             save_overlay(assessment, kind, self.path(name, kind))
 
 
-def _distinct_stems(names: Sequence[str]) -> list[str]:
+def distinct_stems(names: Sequence[str]) -> list[str]:
     """One relative path without suffix per name, distinct even where case does not count."""
     relative = _below_common_folder(names)
     stems = [os.path.splitext(path)[0] for path in relative]  # noqa: PTH122 - 100,000 of them

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from rsfiqa.errors import ConfigError
+from rsfiqa.report.borders import draw_borders, enlarged, region_borders
 from rsfiqa.report.layers import (
     Labels,
     labels_at,
@@ -16,30 +17,16 @@ from rsfiqa.report.layers import (
     preview_of,
     relative_attention,
 )
-from rsfiqa.report.outlines import TOLERANCE, Points, trace_outlines
 from rsfiqa.report.palette import HEAT, QUALITY
 from rsfiqa.report.panel import draw_panel, draw_tag, tag_size
 
 if TYPE_CHECKING:
-    from rsfiqa.partition import Partition
     from rsfiqa.types import Assessment
 
 OverlayKind = Literal["regions", "attention", "quality"]
 
-_SHOWN_SIDE = 1024
-"""Smaller pictures are enlarged to about this long side, so that labels on them can be read."""
-
-_PIXELS_SHOW_BELOW = 160
-"""Pictures this small are enlarged by whole pixels: smoothing would look like blur of their own."""
-
 _HEAT_PERCENTILE = 99.7
 """The attention scale ends here: single peaks would leave the rest of the map dark."""
-
-_OUTLINE_SIDE = 1024
-"""Borders are traced on a label map of at most this long side."""
-
-_SMOOTHING = 2
-"""Borders are drawn this many times larger and scaled down, against stairs."""
 
 _SMALLEST_TAG, _LARGEST_TAG = 0.62, 1.2
 """Tags are drawn in these multiples of their size, as the region has room."""
@@ -72,36 +59,20 @@ def draw_overlay(
     """
     if kind not in get_args(OverlayKind):
         raise ConfigError(f"an overlay is one of {', '.join(get_args(OverlayKind))}; got {kind!r}.")
-    shown = _enlarged(preview_of(assessment, picture))
+    shown = enlarged(preview_of(assessment, picture))
     labels = labels_at(assessment.partition, shown.height, shown.width)
-    borders = _borders(assessment.partition, shown.size)
+    borders = region_borders(assessment.partition, shown.size)
     line = max(shown.size) / 800
     if kind == "attention":
         relative = relative_attention(assessment, labels)
         most = max(1.0, float(np.percentile(relative[::3, ::3], _HEAT_PERCENTILE)))
         image = _heated(shown, relative / most)
-        _draw_borders(image, borders, line * 0.6, opacity=0.5)
+        draw_borders(image, borders, line * 0.6, opacity=0.5)
         return draw_panel(image, assessment, kind, most_attention=most)
     image = _tinted(shown, _scores(assessment)[labels]) if kind == "quality" else shown
-    _draw_borders(image, borders, line)
+    draw_borders(image, borders, line)
     _draw_tags(image, assessment, labels, numbers=kind == "regions")
     return draw_panel(image, assessment, kind)
-
-
-def _enlarged(picture: Image.Image) -> Image.Image:
-    factor = _SHOWN_SIDE / max(picture.size)
-    if factor <= 1:
-        return picture
-    if _shows_pixels(*picture.size):
-        whole = int(np.ceil(factor))
-        size = (picture.width * whole, picture.height * whole)
-        return picture.resize(size, Image.Resampling.NEAREST)
-    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-    return picture.resize(size, Image.Resampling.BICUBIC)
-
-
-def _shows_pixels(width: int, height: int) -> bool:
-    return max(width, height) < _PIXELS_SHOW_BELOW
 
 
 def _scores(assessment: Assessment) -> npt.NDArray[np.float32]:
@@ -119,35 +90,6 @@ def _heated(picture: Image.Image, share: npt.NDArray[np.float32]) -> Image.Image
     grey = np.asarray(picture.convert("L"), dtype=np.float32)[..., None]
     opacity = (0.45 + 0.4 * share.clip(0, 1))[..., None]
     return _to_image(0.7 * grey * (1 - opacity) + HEAT.colors(share) * opacity)
-
-
-def _borders(partition: Partition, size: tuple[int, int]) -> list[Points]:
-    """The borders between regions as lines in pixels of a picture of this size."""
-    factor = min(1.0, _OUTLINE_SIDE / max(partition.width, partition.height))
-    width, height = (max(1, round(side * factor)) for side in (partition.width, partition.height))
-    tolerance = 0.0 if _shows_pixels(width, height) else TOLERANCE
-    outlines = trace_outlines(labels_at(partition, height, width), tolerance)
-    scale = np.array([size[0] / width, size[1] / height])
-    return [line * scale for line in outlines.borders]
-
-
-def _draw_borders(
-    image: Image.Image, borders: list[Points], line: float, opacity: float = 1.0
-) -> None:
-    """A white line between two dark ones, `line` pixels each: it shows on any picture."""
-    size = (image.width * _SMOOTHING, image.height * _SMOOTHING)
-    for width, color, strength in ((3 * line, (16, 16, 18), 0.8), (line, (255, 255, 255), 1.0)):
-        mask = Image.new("L", size)
-        draw = ImageDraw.Draw(mask)
-        for border in borders:
-            points = (border * _SMOOTHING).ravel().tolist()
-            draw.line(
-                points,
-                fill=round(255 * strength * opacity),
-                width=round(width * _SMOOTHING),
-                joint="curve",
-            )
-        image.paste(color, mask=mask.resize(image.size, Image.Resampling.BOX))
 
 
 def _draw_tags(image: Image.Image, assessment: Assessment, labels: Labels, numbers: bool) -> None:
