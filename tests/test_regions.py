@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rsfiqa.partition import Partition
+from rsfiqa.regions.agglomeration import agglomerate
 from rsfiqa.regions.embedded import EmbeddedSegmenter
-from rsfiqa.regions.graph import adjacency, merge_small
+from rsfiqa.regions.graph import adjacency
 from rsfiqa.regions.grid_labels import grid_labels
 
 Labels = npt.NDArray[np.int64]
@@ -46,45 +47,110 @@ def test_borders_are_counted_edge_by_edge(partition: Partition) -> None:
     np.testing.assert_array_equal(borders, borders.T)
 
 
-@given(partitions(9), st.floats(0, 1.5), st.integers(1, 9))
-def test_merging_small_regions_ends_in_a_partition_within_bounds(
-    partition: Partition, min_area: float, max_regions: int
+# Agglomeration
+
+
+def merged(labels: Labels, features: npt.NDArray[np.float64], **settings: Any) -> Labels:
+    """The map after its regions were merged by `features`, one row a region."""
+    areas = np.bincount(labels.ravel())
+    return agglomerate(features, adjacency(labels), areas, **settings)[labels]
+
+
+def is_joined(coarse: Labels, fine: Labels) -> bool:
+    """Whether every region of `fine` lies in one region of `coarse`."""
+    return all(len(np.unique(coarse[fine == k])) == 1 for k in np.unique(fine))
+
+
+@given(
+    partitions(9),
+    st.integers(0, 99),
+    st.floats(0, 3),
+    st.floats(0, 1.5),
+    st.integers(1, 9),
+    st.floats(0, 1),
+    st.floats(0, 0.5),
+)
+def test_merging_ends_in_a_partition_within_bounds(
+    partition: Partition,
+    seed: int,
+    distance: float,
+    min_area: float,
+    max_regions: int,
+    border_share: float,
+    area_exponent: float,
 ) -> None:
-    merged = Partition(merge_small(partition.labels, min_area, max_regions))
-    assert len(merged) <= max_regions
-    if len(merged) > 1:
-        assert min(region.area for region in merged.regions) >= min_area
-    # Regions are joined, never cut.
-    for k in range(len(partition)):
-        assert len(np.unique(merged.labels[partition.labels == k])) == 1
+    labels = partition.labels.astype(np.int64)
+    features = np.random.default_rng(seed).normal(size=(len(partition), 3))
+    result = Partition(
+        merged(
+            labels,
+            features,
+            distance=distance,
+            min_area=min_area,
+            max_regions=max_regions,
+            border_share=border_share,
+            area_exponent=area_exponent,
+        )
+    )
+    assert len(result) <= max_regions
+    assert len(result) == 1 or min(region.area for region in result.regions) >= min_area - 1e-9
+    assert is_joined(result.labels.astype(np.int64), labels)
 
 
-@given(partitions(9))
-def test_nothing_is_merged_without_need(partition: Partition) -> None:
-    assert Partition(merge_small(partition.labels, 0.0, len(partition))) == partition
+@given(partitions(9), st.integers(0, 99), st.floats(0.1, 2), st.floats(0.1, 2))
+def test_a_larger_distance_only_joins_more(
+    partition: Partition, seed: int, one: float, other: float
+) -> None:
+    labels = partition.labels.astype(np.int64)
+    features = np.random.default_rng(seed).normal(size=(len(partition), 2))
+    near, far = (merged(labels, features, distance=d) for d in sorted((one, other)))
+    assert is_joined(far, near)
 
 
-@given(partitions(9))
-def test_one_region_is_the_end_of_merging(partition: Partition) -> None:
-    assert not merge_small(partition.labels, 0.0, 1).any()
-    assert not merge_small(partition.labels, 2.0, 99).any()
+@given(partitions(7), st.integers(0, 99), st.floats(0, 2), st.randoms())
+def test_the_numbering_of_regions_does_not_matter(
+    partition: Partition, seed: int, distance: float, random: Any
+) -> None:
+    labels = partition.labels.astype(np.int64)
+    features = np.random.default_rng(seed).normal(size=(len(partition), 2))
+    order = list(range(len(partition)))
+    random.shuffle(order)
+    renumbered = np.argsort(order)[labels]
+    first = merged(labels, features, distance=distance)
+    second = merged(renumbered, features[order], distance=distance)
+    assert is_joined(first, second)
+    assert is_joined(second, first)
 
 
-def test_a_small_region_joins_the_neighbour_with_the_longest_border() -> None:
+def test_nothing_is_merged_at_distance_zero() -> None:
+    labels = np.arange(6).reshape(2, 3)
+    assert merged(labels, np.zeros((6, 1)), distance=0).tolist() == labels.tolist()
+
+
+def test_regions_that_do_not_touch_are_not_merged() -> None:
+    labels = np.array([[0, 1, 2]])
+    features = np.array([[0.0], [9.0], [0.0]])
+    assert merged(labels, features, distance=5).tolist() == [[0, 1, 2]]
+
+
+def test_a_slow_change_is_crossed_where_a_sudden_one_is_not() -> None:
+    labels = np.arange(8)[None]
+    slow = np.linspace(0, 1, 8)[:, None]
+    sudden = np.repeat([[0.0], [1.0]], 4, axis=0)
+    assert merged(labels, slow, distance=0.4, border_share=0.9).max() == 0
+    assert merged(labels, sudden, distance=0.4, border_share=0.9).tolist() == [
+        [0, 0, 0, 0, 1, 1, 1, 1]
+    ]
+
+
+def test_a_small_region_joins_the_neighbour_most_like_it_not_the_one_it_touches_most() -> None:
     labels = np.array([[0, 0, 0, 1, 1], [0, 0, 2, 1, 1], [0, 0, 1, 1, 1]])
-    merged = merge_small(labels, min_area=0.1, max_regions=9)
-    assert merged.tolist() == [[0, 0, 0, 1, 1], [0, 0, 0, 1, 1], [0, 0, 1, 1, 1]]
-
-
-def test_a_merged_region_can_itself_be_too_small() -> None:
-    labels = np.array([[1, 2, 0, 0, 0, 0, 0, 0, 0, 0]])
-    assert not merge_small(labels, min_area=0.25, max_regions=9).any()
-
-
-def test_merging_stops_when_what_was_merged_is_large_enough() -> None:
-    labels = np.array([[1, 2, 0, 0, 0, 0, 0, 0]])
-    merged = merge_small(labels, min_area=0.25, max_regions=9)
-    assert merged.tolist() == [[1, 1, 0, 0, 0, 0, 0, 0]]
+    features = np.array([[1.0], [9.0], [2.0]])
+    assert merged(labels, features, distance=0, min_area=0.1).tolist() == [
+        [0, 0, 0, 1, 1],
+        [0, 0, 0, 1, 1],
+        [0, 0, 1, 1, 1],
+    ]
 
 
 # Partitions on a grid
@@ -264,11 +330,11 @@ def test_regions_follow_semantics_where_colour_says_nothing() -> None:
     pixels = np.full((96, 128, 3), 90, dtype=np.uint8)
     semantic = np.zeros((4, 6, 8), dtype=np.float32)
     semantic[0, :, :4] = semantic[1, :, 4:] = 1
-    partition = EmbeddedSegmenter().segment(pixels, semantic)
-    assert len(partition) == 2
-    left, right = partition.labels[:, :58], partition.labels[:, 70:]
-    assert len(np.unique(left)) == len(np.unique(right)) == 1
-    assert left[0, 0] != right[0, 0]
+    labels = EmbeddedSegmenter().segment(pixels, semantic).labels
+    # Where the two meet, interpolated features are like neither.
+    assert len(np.unique(labels[:, :48])) == 1
+    assert len(np.unique(labels[:, 80:])) == 1
+    assert labels[0, 0] != labels[0, -1]
 
 
 def test_a_picture_larger_than_the_working_size_comes_back_at_its_own(cat: Pixels) -> None:

@@ -24,6 +24,8 @@ CELL = 16
 """Pixels a grid cell covers along each side, until the grid is full."""
 MAX_CELLS = 1024
 MIN_SIDE, MAX_SIDE = 8, 128
+SEMANTIC_DEPTHS = 3
+"""How many of the first backbone's deepest maps say what belongs together."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class GridFeatures:
         positions: `[B, C, h, w]`, all maps of all backbones side by side.
         context: `[B, D]`, the same for the whole picture: class tokens, and mean and deviation of
             every map at its own resolution.
-        semantic: `[B, S, h, w]`, the two deepest maps of the first backbone, each of unit length at
+        semantic: `[B, S, h, w]`, the three deepest maps of the first backbone, each of unit length at
             every position, for segmenting.
     """
 
@@ -66,7 +68,7 @@ class GridEncoder(nn.Module):
     """Several backbones side by side, on one grid.
 
     Args:
-        backbones: at least one; the first one's two deepest maps serve as `semantic`.
+        backbones: at least one; the first one's three deepest maps serve as `semantic`.
 
     Raises:
         ConfigError: no backbone is given.
@@ -136,7 +138,7 @@ class GridEncoder(nn.Module):
                     positions.append(_deviation_on_grid(feature_map, positions[-1]))
                 deviation, mean = torch.std_mean(feature_map, dim=(-2, -1), correction=0)
                 context.extend([mean, deviation])
-            deepest = [_mean_on_grid(m, rows, columns) for m in features.maps[-2:]]
+            deepest = [_mean_on_grid(m, rows, columns) for m in features.maps[-SEMANTIC_DEPTHS:]]
             semantics.append(torch.cat([F.normalize(m, dim=1) for m in deepest], 1))
         return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantics[0])
 

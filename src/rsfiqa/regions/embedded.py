@@ -1,8 +1,13 @@
-"""The embedded segmenter: superpixels merged under adjacency by what they show and their colour.
+"""The embedded segmenter: superpixels merged by what they show and their colour.
 
 SLIC superpixels (Achanta et al., 2012) follow edges but mean nothing; DINOv2 features know what
-belongs together but are coarse. Average-linkage clustering of neighbouring superpixels joins the
-two. It stops at a distance, not at a count, so that a flat sky gives few regions and a market many.
+belongs together but are coarse. Merging neighbouring superpixels by their features joins the two. It
+stops at a distance, not at a count, so that a flat sky gives few regions and a market many.
+
+The picture is smoothed before it is cut into superpixels, and they are kept compact: otherwise they
+would follow noise and blocks, and the partition of a spoiled photograph would differ from the clean
+one's. Features are taken from the middle of the network too, where they hold more of the layout and
+less of the class than at its end.
 """
 
 from __future__ import annotations
@@ -17,7 +22,8 @@ from scipy import sparse
 
 from rsfiqa.errors import ConfigError
 from rsfiqa.partition import Partition
-from rsfiqa.regions.graph import adjacency, merge_small
+from rsfiqa.regions.agglomeration import agglomerate
+from rsfiqa.regions.graph import adjacency
 
 WORKING_PIXELS = 512 * 512
 
@@ -28,9 +34,13 @@ class EmbeddedSegmenter:
 
     Attributes:
         superpixels: about how many to start from.
-        distance: neighbours further apart than this stay apart. Features have unit length, colour
-            is CIELAB times `color_weight`.
-        color_weight: weight of one CIELAB unit.
+        compactness: SLIC's; higher gives squarer superpixels that follow noise less.
+        smoothing: standard deviation in pixels, at `WORKING_PIXELS`, of the Gaussian that the
+            picture is smoothed with before it is cut into superpixels.
+        distance: merging stops where neighbours are further apart than this; see `agglomerate`.
+            Features have unit length; colour is CIELAB, weighted.
+        lightness_weight: weight of one unit of L*.
+        color_weight: weight of one unit of a* and b*.
         min_area: smallest region, as a fraction of the picture.
         max_regions: most regions.
         working_pixels: pictures are segmented at this many pixels at most; the label map is then
@@ -38,8 +48,11 @@ class EmbeddedSegmenter:
     """
 
     superpixels: int = 400
-    distance: float = 0.6
-    color_weight: float = 0.014
+    compactness: float = 30
+    smoothing: float = 3
+    distance: float = 0.45
+    lightness_weight: float = 0.005
+    color_weight: float = 0.01
     min_area: float = 0.005
     max_regions: int = 24
     working_pixels: int = WORKING_PIXELS
@@ -47,12 +60,13 @@ class EmbeddedSegmenter:
     @property
     def name(self) -> str:
         settings = (
-            f"{self.superpixels}sp,d{self.distance:g},c{self.color_weight:g},"
+            f"{self.superpixels}sp,m{self.compactness:g},s{self.smoothing:g},d{self.distance:g},"
+            f"l{self.lightness_weight:g},c{self.color_weight:g},"
             f"a{self.min_area:g},k{self.max_regions}"
         )
         if self.working_pixels != WORKING_PIXELS:
             settings += f",w{self.working_pixels}"
-        return f"embedded-1/{settings}"
+        return f"embedded-2/{settings}"
 
     @property
     def needs_semantic(self) -> bool:
@@ -69,49 +83,47 @@ class EmbeddedSegmenter:
         if semantic is None:
             raise ConfigError("the embedded segmenter needs the picture's semantic features.")
         from skimage.color import rgb2lab
-        from skimage.segmentation import slic
 
         height, width = pixels.shape[:2]
         small = _shrink(pixels, self.working_pixels)
-        lab = rgb2lab(small)
-        superpixels = slic(
-            small,
-            n_segments=self.superpixels,
-            compactness=10,
-            start_label=0,
-            enforce_connectivity=True,
-        )
-        _, flat = np.unique(superpixels, return_inverse=True)
-        superpixels = flat.reshape(superpixels.shape)
+        superpixels = self._superpixels(small)
         count = int(superpixels.max()) + 1
         if count == 1:
             return Partition(np.zeros((height, width), dtype=np.uint8))
+        color = np.array([self.lightness_weight, self.color_weight, self.color_weight])
         features = np.concatenate(
             [
                 _unit(_pool_grid(superpixels, semantic, count)),
-                self.color_weight * _pool_pixels(superpixels, lab, count),
+                color * _pool_pixels(superpixels, rgb2lab(small), count),
             ],
             axis=1,
         )
-        labels = self._merge(features, superpixels)[superpixels]
-        labels = merge_small(labels, self.min_area, self.max_regions)
-        return Partition.from_labels(labels).resize(height, width)
-
-    def _merge(
-        self, features: npt.NDArray[np.float64], superpixels: npt.NDArray[np.intp]
-    ) -> npt.NDArray[np.intp]:
-        """The region of each superpixel."""
-        from sklearn.cluster import AgglomerativeClustering
-
-        clustering = AgglomerativeClustering(
-            n_clusters=None,
-            distance_threshold=self.distance,
-            linkage="average",
-            connectivity=adjacency(superpixels),
-            compute_full_tree=True,
+        regions = agglomerate(
+            features,
+            adjacency(superpixels),
+            np.bincount(superpixels.ravel()),
+            distance=self.distance,
+            min_area=self.min_area,
+            max_regions=self.max_regions,
         )
-        regions: npt.NDArray[np.intp] = clustering.fit_predict(features)
-        return regions
+        return Partition.from_labels(regions[superpixels]).resize(height, width)
+
+    def _superpixels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
+        """SLIC superpixels of the smoothed picture, numbered without gaps."""
+        from skimage.segmentation import slic
+
+        scale = (pixels.shape[0] * pixels.shape[1] / WORKING_PIXELS) ** 0.5
+        labels = slic(
+            pixels,
+            n_segments=self.superpixels,
+            compactness=self.compactness,
+            sigma=self.smoothing * scale,
+            start_label=0,
+            enforce_connectivity=True,
+        )
+        _, flat = np.unique(labels, return_inverse=True)
+        closed: npt.NDArray[np.intp] = flat.reshape(labels.shape)
+        return closed
 
 
 def _shrink(pixels: npt.NDArray[np.uint8], budget: int) -> npt.NDArray[np.uint8]:
@@ -130,7 +142,7 @@ def _unit(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _pool_pixels(
-    labels: npt.NDArray[np.intp], values: npt.NDArray[np.float64], count: int
+    labels: npt.NDArray[np.intp], values: npt.NDArray[np.floating[Any]], count: int
 ) -> npt.NDArray[np.float64]:
     """Mean of each channel of `values` `[H, W, C]` over each label: `[count, C]`."""
     flat = labels.ravel()
