@@ -263,7 +263,7 @@ def test_a_map_coarser_than_the_grid_is_interpolated() -> None:
 
 def test_semantics_have_unit_length_a_depth() -> None:
     grid = averages(1, 2, 4)(noise(128, 128))
-    assert grid.semantic.shape == (1, 6, 8, 8)
+    assert grid.semantic.shape == (1, 9, 8, 8)
     for part in grid.semantic.split(3, 1):
         torch.testing.assert_close(part.norm(dim=1), torch.ones(1, 8, 8))
 

@@ -291,7 +291,7 @@ def _is_constant(values: Floats) -> bool:
         return True
     scaled = _to_unit(values)
     centred = scaled - scaled.mean()
-    return bool(np.linalg.norm(centred) <= 1e-13 * max(abs(scaled.mean()), np.finfo(float).tiny))
+    return bool(np.linalg.norm(centred) <= 1e-11 * max(abs(scaled.mean()), np.finfo(float).tiny))
 
 
 def _undefined(metric: Metric, predicted: Floats, wanted: Floats) -> bool:
