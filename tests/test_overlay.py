@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
@@ -191,6 +191,7 @@ def test_exact_outlines_hold_exactly_their_regions(labels: npt.NDArray[np.int64]
 
 
 @given(label_maps())
+@example(np.array([[1, 1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 0]]))  # a corner was cut off
 @settings(deadline=None)
 def test_simplified_outlines_leave_no_gap(labels: npt.NDArray[np.int64]) -> None:
     outlines = trace_outlines(labels)

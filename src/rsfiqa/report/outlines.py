@@ -68,7 +68,9 @@ def trace_outlines(labels: npt.NDArray[Any], tolerance: float = TOLERANCE) -> Ou
 
 
 def _junctions(padded: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which lattice points more than two border edges meet at, flat `[(H + 1) * (W + 1)]`."""
+    """Where outlines are cut, flat `[(H + 1) * (W + 1)]`: the lattice points at which more than two
+    border edges meet, and the picture's corners, which no simplification may cut off.
+    """
     up_left, up_right = padded[:-1, :-1], padded[:-1, 1:]
     down_left, down_right = padded[1:, :-1], padded[1:, 1:]
     degree = (
@@ -77,8 +79,9 @@ def _junctions(padded: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         + (up_left != down_left)
         + (up_right != down_right)
     )
-    junctions: npt.NDArray[np.bool_] = (degree > 2).ravel()
-    return junctions
+    junctions: npt.NDArray[np.bool_] = degree > 2
+    junctions[[0, 0, -1, -1], [0, -1, 0, -1]] = True
+    return junctions.ravel()
 
 
 def _directed_edges(padded: npt.NDArray[np.int64]) -> dict[int, npt.NDArray[np.int64]]:
