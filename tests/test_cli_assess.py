@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import threading
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
+from command_line import records, rsfiqa, save_picture
 from fake_assessments import assessment, grid_labels
-from rsfiqa.cli import app, common
+from rsfiqa.cli import common
 from rsfiqa.errors import ConfigError, ImageError, RsfiqaError
 from rsfiqa.images import LoadedImage
 from rsfiqa.results import ResultsFile
@@ -72,22 +71,6 @@ def assessor(monkeypatch: pytest.MonkeyPatch) -> FakeAssessor:
 
     monkeypatch.setattr(common, "make_assessor", make)
     return fake
-
-
-def rsfiqa(*arguments: str | Path, given: str | None = None) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in arguments], input=given)
-
-
-def save_picture(path: Path, value: int = 100, size: tuple[int, int] = (60, 48)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (value, value, value)).save(path)
-    return path
-
-
-def records(text: str | Path) -> list[dict[str, Any]]:
-    if isinstance(text, Path):
-        text = text.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.fixture

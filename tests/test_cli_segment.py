@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from rsfiqa.cli import app
+from command_line import records, rsfiqa, save_picture
 from rsfiqa.partition import Partition
 from rsfiqa.partitioning import Partitioner
 from rsfiqa.regions.formats import FORMATS, PartitionFormat, load_partition, partition_paths
@@ -20,24 +19,8 @@ from rsfiqa.regions.formats.coco import read as read_coco
 from rsfiqa.regions.grid import GridSegmenter
 
 
-def rsfiqa(*arguments: str | Path, given: str | None = None) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in arguments], input=given)
-
-
 def segment(*arguments: str | Path, given: str | None = None) -> Result:
     return rsfiqa("segment", *arguments, "--segmenter", "grid:2", "--device", "cpu", given=given)
-
-
-def save_picture(path: Path, value: int = 100, size: tuple[int, int] = (60, 48)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, (value, value, value)).save(path)
-    return path
-
-
-def records(text: str | Path) -> list[dict[str, Any]]:
-    if isinstance(text, Path):
-        text = text.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
 
 
 def quarters(height: int = 48, width: int = 60) -> Partition:

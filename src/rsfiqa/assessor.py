@@ -24,7 +24,7 @@ from rsfiqa.reading.base import NoReader, Reader
 from rsfiqa.regions.base import Segmenter
 from rsfiqa.regions.build import build_segmenter
 from rsfiqa.regions.given import NAME as GIVEN
-from rsfiqa.regions.given import GivenRegions
+from rsfiqa.regions.given import GivenRegions, given_or_none
 from rsfiqa.scoring.checkpoint import Checkpoint, default_folder, load_checkpoint
 from rsfiqa.scoring.model import ScorerOutput
 from rsfiqa.types import Assessment, ModelInfo, Reading, RegionAssessment
@@ -104,15 +104,12 @@ class RSFIQA:
         from rsfiqa.assets import resolve_model
 
         require_precision(precision)
-        if regions is not None and segmenter != "embedded":
-            raise ConfigError("give a segmenter or regions, not both: given regions are not cut.")
+        given = given_or_none(regions, segmenter)
         chosen_reader = _chosen(reader, READERS, "reader")
         chosen_device = choose_device(device)
         pixel_limit(max_pixels)
         if isinstance(segmenter, str):
             segmenter = build_segmenter(segmenter, device=chosen_device)
-        if isinstance(regions, str | Path):
-            regions = GivenRegions(regions)
         checkpoint = load_checkpoint(resolve_model(model) if model else default_folder())
         encoder = build_encoder(checkpoint.encoder)
         if precision == "bf16":
@@ -127,7 +124,7 @@ class RSFIQA:
             checkpoint,
             extractor,
             reader=chosen_reader,
-            regions=regions,
+            regions=given,
             max_pixels=max_pixels,
         )
 

@@ -110,7 +110,7 @@ class FeatureExtractor:
 
     def segment(self, pixels: npt.NDArray[np.uint8], grid: GridFeatures) -> Partition:
         """The partition of a picture whose features are known."""
-        return self.segmenter.segment(pixels, grid.semantic[0].float().cpu().numpy())
+        return self.segmenter.segment(pixels, grid.semantic_of(0))
 
     @torch.inference_mode()
     def reduce(self, grid: GridFeatures, partition: Partition) -> PictureFeatures:

@@ -9,14 +9,14 @@ from typing import Any
 
 from rsfiqa import __version__
 from rsfiqa.devices import Precision, choose_device, require_precision
-from rsfiqa.errors import ConfigError, RsfiqaError
+from rsfiqa.errors import RsfiqaError
 from rsfiqa.images import LoadedImage
 from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
 from rsfiqa.regions.base import Segmenter
 from rsfiqa.regions.build import build_segmenter
 from rsfiqa.regions.given import NAME as GIVEN
-from rsfiqa.regions.given import GivenRegions
+from rsfiqa.regions.given import GivenRegions, given_or_none
 from rsfiqa.segmentation import PictureSegmenter
 
 
@@ -69,12 +69,9 @@ class Partitioner:
             DataError: the folder of regions cannot be read or holds none.
         """
         require_precision(precision)
-        if regions is not None:
-            if segmenter != "embedded":
-                raise ConfigError(
-                    "give a segmenter or regions, not both: given regions are not cut."
-                )
-            return cls(regions if isinstance(regions, GivenRegions) else GivenRegions(regions))
+        given = given_or_none(regions, segmenter)
+        if given is not None:
+            return cls(given)
         chosen = choose_device(device)
         if isinstance(segmenter, str):
             segmenter = build_segmenter(segmenter, device=chosen)

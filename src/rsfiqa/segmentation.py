@@ -14,7 +14,7 @@ from rsfiqa.regions.base import Segmenter
 if TYPE_CHECKING:
     import torch
 
-    from rsfiqa.encoders.grid import GridEncoder
+    from rsfiqa.encoders.grid import GridEncoder, GridFeatures
 
 
 class PictureSegmenter:
@@ -64,7 +64,5 @@ class PictureSegmenter:
             return None
         from rsfiqa.encoders.grid import to_tensor
 
-        features: npt.NDArray[np.float32] = (
-            self.encoder(to_tensor(pixels).to(self.device)).semantic[0].float().cpu().numpy()
-        )
-        return features
+        grid: GridFeatures = self.encoder(to_tensor(pixels).to(self.device))
+        return grid.semantic_of(0)

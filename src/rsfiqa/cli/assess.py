@@ -24,15 +24,7 @@ REPORT_LIMIT = 200
 
 
 def assess(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PATH",
-            help="Pictures, folders (searched with their sub-folders), globs, or - for a list on "
-            "standard input.",
-            show_default=False,
-        ),
-    ],
+    paths: common.PathsArgument,
     out: Annotated[
         Path | None,
         typer.Option(

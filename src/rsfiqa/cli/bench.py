@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from rsfiqa.cli import outputs
 from rsfiqa.cli.bench_segment import segment
 
 app = typer.Typer(
@@ -30,7 +30,7 @@ def assess(
 
     from rsfiqa.benchmarks import bench_assess
 
-    _check(json_file)
+    outputs.require_writable_figures(json_file)
     errors = Console(stderr=True)
     figures = bench_assess(
         precision, huge=huge, told=lambda case: errors.print(f"measuring {case}", style="dim")
@@ -50,7 +50,7 @@ def assess(
     console = Console()
     console.print(table)
     console.print(stages)
-    _write(figures, json_file)
+    outputs.write_figures(figures, json_file)
 
 
 @app.command()
@@ -68,7 +68,7 @@ def locality(
     from rsfiqa.inputs import find_images
     from rsfiqa.learning.locality import measure_locality
 
-    _check(json_file)
+    outputs.require_writable_figures(json_file)
     paths = [Path(p) for p in find_images([str(pictures)]) if isinstance(p, str)][:limit]
     with progress("spoiling", len(paths), shown=on_terminal()) as advance:
         figures = measure_locality(make_assessor(), paths, seed=seed, told=lambda: advance(1))
@@ -85,17 +85,4 @@ def locality(
             f"{row['picture_fall']:.1f}",
         )
     Console().print(table)
-    _write(figures, json_file)
-
-
-def _check(path: Path | None) -> None:
-    """Find out before the minutes of measuring, not after, that the figures cannot be kept."""
-    if path is not None:
-        from rsfiqa.cli.outputs import require_writable_file
-
-        require_writable_file(path)
-
-
-def _write(figures: dict[str, Any], path: Path | None) -> None:
-    if path is not None:
-        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    outputs.write_figures(figures, json_file)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rsfiqa.cli.common import DeviceOption
+from rsfiqa.cli import common, outputs
 from rsfiqa.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def segment(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the distortions.")] = 0,
     timing: Annotated[bool, typer.Option(help="Measure time and memory, up to 50 MP.")] = True,
-    device: DeviceOption = "auto",
+    device: common.DeviceOption = "auto",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures, and each picture's, here too.")
     ] = None,
@@ -61,10 +60,7 @@ def segment(
     specs = list(dict.fromkeys(segmenter or ["embedded"]))
     if bsds is None and clean is None and not timing:
         raise ConfigError("there is nothing to measure; give --bsds, --clean, or leave timing on.")
-    if json_file is not None:
-        from rsfiqa.cli.outputs import require_writable_file
-
-        require_writable_file(json_file)
+    outputs.require_writable_figures(json_file)
     from rich.console import Console
 
     from rsfiqa.benchmarks import machine
@@ -83,8 +79,7 @@ def segment(
             f"partition rule: {rule['masks']} masks on {rule['width']}×{rule['height']} pixels in "
             f"{rule['seconds']:.2f} s, peak memory {_megabytes(rule['peak_mb'])}"
         )
-    if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    outputs.write_figures(figures, json_file)
 
 
 def _compare(
@@ -139,12 +134,8 @@ def _time(specs: Sequence[str]) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    from rsfiqa.cli.common import on_terminal, progress
-
-    with progress(what, total, shown=on_terminal()) as advance:
-        yield advance
+def _progress(what: str, total: int) -> AbstractContextManager[common.Advance]:
+    return common.progress(what, total, shown=common.on_terminal())
 
 
 def _print_quality(console: Any, figures: Mapping[str, Any]) -> None:

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from rsfiqa.devices import Precision
     from rsfiqa.partitioning import Partitioner
 
+PathsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH",
+        help="Pictures, folders (searched with their sub-folders), globs, or - for a list on "
+        "standard input.",
+        show_default=False,
+    ),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections import Counter
@@ -51,6 +52,22 @@ def require_writable_file(path: Path) -> None:
         except OSError as error:
             raise unwritable(path, error) from error
     require_writable_folder(path.parent)
+
+
+def require_writable_figures(path: Path | None) -> None:
+    """Find out before the minutes of measuring, not after, that the figures cannot be kept.
+
+    Raises:
+        DataError: they cannot.
+    """
+    if path is not None:
+        require_writable_file(path)
+
+
+def write_figures(figures: Mapping[str, Any], path: Path | None) -> None:
+    """Keep the figures of a measurement as JSON, where that is asked for."""
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def unwritable(path: Path, error: OSError) -> DataError:

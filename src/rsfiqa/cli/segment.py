@@ -27,15 +27,7 @@ FORMATS = ("rle", "panoptic", "png", "npy")
 
 
 def segment(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PATH",
-            help="Pictures, folders (searched with their sub-folders), globs, or - for a list on "
-            "standard input.",
-            show_default=False,
-        ),
-    ],
+    paths: common.PathsArgument,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -95,7 +87,7 @@ def segment(
             model = partitioner.info | {"format": format}
             index = stack.enter_context(ResultsFile(out / INDEX, model, mark="regions"))
             chosen = cast("PartitionFormat", format)
-            run = _ToFolder(out, names, index, partitioner, chosen, with_overlay=overlay)
+            run = _ToFolder(out, names, index, partitioner, chosen, model, with_overlay=overlay)
         ready = work_through(
             partitioner.partition_batch, inputs, is_kept=run.is_kept, max_pixels=max_pixels
         )
@@ -148,6 +140,7 @@ class _ToFolder:
         index: ResultsFile,
         partitioner: Partitioner,
         format: PartitionFormat,  # noqa: A002
+        model: dict[str, Any],
         *,
         with_overlay: bool,
     ) -> None:
@@ -156,7 +149,7 @@ class _ToFolder:
         self.index = index
         self.notes: list[str] = list(index.notes)
         self._partitioner = partitioner
-        self._model = partitioner.info | {"format": format}
+        self._model = model
         self._format = format
         self._overlay = with_overlay
 

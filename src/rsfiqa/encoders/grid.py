@@ -44,6 +44,11 @@ class GridFeatures:
     context: Tensor
     semantic: Tensor
 
+    def semantic_of(self, picture: int) -> npt.NDArray[np.float32]:
+        """The semantic map of one picture of the batch `[S, h, w]`, as segmenters take it."""
+        semantic: npt.NDArray[np.float32] = self.semantic[picture].float().cpu().numpy()
+        return semantic
+
 
 def grid_shape(height: int, width: int) -> tuple[int, int]:
     """Rows and columns of the grid for a picture: about 16 pixels a cell, at most 1024 cells.

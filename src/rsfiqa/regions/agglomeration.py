@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from rsfiqa.regions.pieces import numbered_by_first
+
 
 def agglomerate(
     features: npt.NDArray[np.floating[Any]],
@@ -26,7 +28,7 @@ def agglomerate(
     area_exponent: float = 0.07,
     min_area: float = 0.0,
     max_regions: int | None = None,
-) -> npt.NDArray[np.intp]:
+) -> npt.NDArray[np.int64]:
     """Merge neighbours until the cheapest merge costs `distance`.
 
     A merge of regions a and b costs
@@ -162,12 +164,9 @@ class _Forest:
         for k, cost in self._costs(node, sorted(mine)):
             heapq.heappush(self.heap, (cost, k, node))
 
-    def labels(self) -> npt.NDArray[np.intp]:
+    def labels(self) -> npt.NDArray[np.int64]:
         root = self.parent.copy()
         for node in range(self.next - 1, -1, -1):  # parents come after their children
             root[node] = root[root[node]]
-        _, first, inverse = np.unique(root[: self.leaves], return_index=True, return_inverse=True)
-        order = np.empty(len(first), dtype=np.intp)
-        order[np.argsort(first)] = np.arange(len(first))
-        renumbered: npt.NDArray[np.intp] = order[inverse]
-        return renumbered
+        _, group = np.unique(root[: self.leaves], return_inverse=True)
+        return numbered_by_first(group, self.count, np.arange(self.leaves))

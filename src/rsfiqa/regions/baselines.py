@@ -24,16 +24,14 @@ class SlicSegmenter:
         compactness: weight of nearness against colour; higher gives squarer regions.
     """
 
+    needs_semantic = False
+
     regions: int = 3
     compactness: float = 10.0
 
     @property
     def name(self) -> str:
         return f"slic-1/{self.regions},c{self.compactness:g}"
-
-    @property
-    def needs_semantic(self) -> bool:
-        return False
 
     def segment(
         self, pixels: npt.NDArray[np.uint8], semantic: npt.NDArray[np.floating[Any]] | None = None
@@ -56,6 +54,8 @@ class FelzenszwalbSegmenter:
             neighbour across their weakest edge.
     """
 
+    needs_semantic = False
+
     scale: float = 400.0
     sigma: float = 1.2
     min_area: float = 0.01
@@ -63,10 +63,6 @@ class FelzenszwalbSegmenter:
     @property
     def name(self) -> str:
         return f"felzenszwalb-1/{self.scale:g},s{self.sigma:g},a{self.min_area:g}"
-
-    @property
-    def needs_semantic(self) -> bool:
-        return False
 
     def segment(
         self, pixels: npt.NDArray[np.uint8], semantic: npt.NDArray[np.floating[Any]] | None = None

@@ -47,6 +47,8 @@ class EmbeddedSegmenter:
             brought back to full size.
     """
 
+    needs_semantic = True
+
     superpixels: int = 400
     compactness: float = 30
     smoothing: float = 3
@@ -67,10 +69,6 @@ class EmbeddedSegmenter:
         if self.working_pixels != WORKING_PIXELS:
             settings += f",w{self.working_pixels}"
         return f"embedded-2/{settings}"
-
-    @property
-    def needs_semantic(self) -> bool:
-        return True
 
     def segment(
         self, pixels: npt.NDArray[np.uint8], semantic: npt.NDArray[np.floating[Any]] | None
@@ -106,7 +104,7 @@ class EmbeddedSegmenter:
             min_area=self.min_area,
             max_regions=self.max_regions,
         )
-        return Partition.from_labels(regions[superpixels]).resize(height, width)
+        return Partition(regions[superpixels]).resize(height, width)
 
     def _superpixels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
         """SLIC superpixels of the smoothed picture, numbered without gaps."""

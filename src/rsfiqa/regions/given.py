@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rsfiqa.errors import DataError
+from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.partition import Partition
+from rsfiqa.regions.base import Segmenter
 from rsfiqa.regions.formats import SUFFIXES, MaskSet, is_panoptic, load_regions
 from rsfiqa.regions.formats.files import read_bytes
 from rsfiqa.regions.formats.mask_folder import mask_files
@@ -40,6 +41,20 @@ MOST_REGIONS = 1000
 
 NAME = "given"
 """What results call the segmenter of regions that were given."""
+
+
+def given_or_none(
+    regions: str | Path | GivenRegions | None, segmenter: str | Segmenter
+) -> GivenRegions | None:
+    """The regions to use instead of segmenting; None where a segmenter is to be used.
+
+    Raises:
+        ConfigError: a segmenter other than the default is asked for, too.
+        DataError: the folder of regions cannot be read or holds none.
+    """
+    if regions is not None and segmenter != "embedded":
+        raise ConfigError("give a segmenter or regions, not both: given regions are not cut.")
+    return GivenRegions(regions) if isinstance(regions, str | Path) else regions
 
 
 class GivenRegions:

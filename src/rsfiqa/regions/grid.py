@@ -31,6 +31,8 @@ class GridSegmenter:
         Partition(40×60, 6 regions)
     """
 
+    needs_semantic = False
+
     cells: int = 6
 
     def __post_init__(self) -> None:
@@ -42,10 +44,6 @@ class GridSegmenter:
     @property
     def name(self) -> str:
         return f"grid-1/{self.cells}"
-
-    @property
-    def needs_semantic(self) -> bool:
-        return False
 
     def segment(
         self,

@@ -56,6 +56,8 @@ class SamSegmenter:
         ConfigError: a setting is outside its range.
     """
 
+    needs_semantic = False
+
     model: PointPrompted
     points_per_side: int = 16
     points_per_batch: int = 32
@@ -119,10 +121,6 @@ class SamSegmenter:
             f"s{self.stability_score_thresh:g},d{self.duplicate_iou:g},m{self.max_side}"
             f"/{self.rule.name}"
         )
-
-    @property
-    def needs_semantic(self) -> bool:
-        return False
 
     def segment(
         self,

@@ -1,0 +1,28 @@
+"""Running the command in a test, the pictures it is given and the lines it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from rsfiqa.cli import app
+
+
+def rsfiqa(*arguments: str | Path, given: str | None = None) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments], input=given)
+
+
+def save_picture(path: Path, value: int = 100, size: tuple[int, int] = (60, 48)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (value, value, value)).save(path)
+    return path
+
+
+def records(text: str | Path) -> list[dict[str, Any]]:
+    if isinstance(text, Path):
+        text = text.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
