@@ -24,6 +24,7 @@ from PIL import Image
 
 from rsfiqa import RSFIQA
 from rsfiqa.encoders.build import DEFAULT_ENCODER, build_encoder
+from rsfiqa.encoders.grid import GridFeatures
 from rsfiqa.errors import AssetError, ConfigError, DataError, ImageError, RsfiqaError
 from rsfiqa.extraction import FeatureExtractor
 from rsfiqa.images import load_image
@@ -544,11 +545,14 @@ class Reads:
     """A reader that says the given of the first regions, and nothing of the others."""
 
     name = "test-reader/1"
+    encoder_name: str | None = None
 
     def __init__(self, *readings: Reading) -> None:
         self.readings = readings
 
-    def read(self, pixels: Pixels, partition: Partition) -> Sequence[Reading]:
+    def read(
+        self, pixels: Pixels, partition: Partition, grid: GridFeatures | None = None
+    ) -> Sequence[Reading]:
         assert pixels.shape[:2] == partition.labels.shape
         return [*self.readings, *[Reading()] * len(partition)][: len(partition)]
 

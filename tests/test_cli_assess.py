@@ -104,10 +104,10 @@ def test_options_reach_the_assessor(assessor: FakeAssessor, album: Path) -> None
     assert ended.stderr == ""
     assert "mask" not in records(ended.stdout)[0]["regions"][0]
     assert assessor.batches == [2, 1]
+    assert assessor.options.pop("reader").name == "none"
     assert assessor.options == {
         "model": "mine",
         "segmenter": "embedded",
-        "reader": "none",
         "regions": None,
         "device": "cpu",
         "precision": "bf16",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from rsfiqa.images.limits import pixel_limit
 from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
 from rsfiqa.reading.base import NoReader, Reader
+from rsfiqa.reading.build import DEFAULT_READER, build_reader, with_cache
 from rsfiqa.regions.base import Segmenter
 from rsfiqa.regions.build import build_segmenter
 from rsfiqa.regions.given import NAME as GIVEN
@@ -28,10 +29,6 @@ from rsfiqa.regions.given import GivenRegions, given_or_none
 from rsfiqa.scoring.checkpoint import Checkpoint, default_folder, load_checkpoint
 from rsfiqa.scoring.model import ScorerOutput
 from rsfiqa.types import Assessment, ModelInfo, Reading, RegionAssessment
-
-T = TypeVar("T")
-
-READERS: dict[str, Callable[[], Reader]] = {"none": NoReader}
 
 
 class RSFIQA:
@@ -76,10 +73,11 @@ class RSFIQA:
         model: str | Path | None = None,
         *,
         segmenter: str | Segmenter = "embedded",
-        reader: str | Reader = "none",
+        reader: str | Reader = DEFAULT_READER,
         regions: str | Path | GivenRegions | None = None,
         device: str = "auto",
         precision: Precision = "fp32",
+        cache_readings: bool | str | Path | None = None,
         max_pixels: int | None = None,
     ) -> RSFIQA:
         """Load a scorer with its encoder; the first call fetches the encoder's weights.
@@ -88,26 +86,35 @@ class RSFIQA:
             model: folder of a scorer, or a hub id; None for the one that ships with the package.
             segmenter: `embedded`, `grid`, `grid:N` or `sam:MODEL` (see
                 `rsfiqa.regions.build.build_segmenter`), or an object that segments.
-            reader: `none`, or an object that reads.
+            reader: `none`, `embedded`, `hf:MODEL` or `server:URL` (see
+                `rsfiqa.reading.build.build_reader`, which also takes their settings), or an object
+                that reads.
             regions: a folder of files with the regions of each picture, matched by name, to use
                 instead of segmenting; see `rsfiqa.regions.given`.
             device: `auto` (a CUDA device where there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
             precision: `bf16` halves the time of transformers on processors made for it and moves
                 scores by some tenths of a point.
+            cache_readings: keep readings on disk, so that the same regions are read once: True, or
+                the folder to use as cache. None keeps those of `hf` and `server`, which are slow or
+                cost money, False none; see `rsfiqa.reading.cache`.
             max_pixels: refuse larger pictures; None for the default limit.
 
         Raises:
             AssetError: weights cannot be had or read.
             ConfigError: an argument is not among those accepted.
             DataError: the folder of regions cannot be read or holds none.
+            MissingExtraError: the reader needs a package that is not installed.
         """
         from rsfiqa.assets import resolve_model
 
         require_precision(precision)
         given = given_or_none(regions, segmenter)
-        chosen_reader = _chosen(reader, READERS, "reader")
         chosen_device = choose_device(device)
         pixel_limit(max_pixels)
+        if isinstance(reader, str):
+            reader = build_reader(reader, device=chosen_device, cache=cache_readings)
+        else:
+            reader = with_cache(reader, cache_readings)
         if isinstance(segmenter, str):
             segmenter = build_segmenter(segmenter, device=chosen_device)
         checkpoint = load_checkpoint(resolve_model(model) if model else default_folder())
@@ -123,7 +130,7 @@ class RSFIQA:
         return cls(
             checkpoint,
             extractor,
-            reader=chosen_reader,
+            reader=reader,
             regions=given,
             max_pixels=max_pixels,
         )
@@ -171,8 +178,10 @@ class RSFIQA:
             partition = self.regions.partition_for(
                 loaded.name, loaded.height, loaded.width, pixels=loaded.pixels
             )
-        features, partition = self.extractor.extract(loaded.pixels, partition)
-        readings = self.reader.read(loaded.pixels, partition)
+        grid, partition = self.extractor.encode_and_segment(loaded.pixels, partition)
+        shared = self.reader.encoder_name == self.extractor.encoder.name
+        readings = self.reader.read(loaded.pixels, partition, grid if shared else None)
+        features = self.extractor.reduce(grid, partition)
         return self._assemble(loaded, partition, features, readings, model)
 
     def assess_batch(
@@ -272,11 +281,3 @@ def _preview(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     scale = min(1.0, Assessment.PREVIEW_SIDE / max(height, width))
     return resize_to_budget(pixels, int(height * scale) * int(width * scale))
-
-
-def _chosen(given: str | T, known: dict[str, Callable[[], T]], what: str) -> T:
-    if not isinstance(given, str):
-        return given
-    if given not in known:
-        raise ConfigError(f"unknown {what} {given!r}; this version knows: {', '.join(known)}.")
-    return known[given]()

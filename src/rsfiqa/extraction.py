@@ -90,6 +90,24 @@ class FeatureExtractor:
         Raises:
             DataError: the given partition has another size than the picture.
         """
+        grid, partition = self.encode_and_segment(pixels, partition)
+        return self.reduce(grid, partition), partition
+
+    def encode_and_segment(
+        self, pixels: npt.NDArray[np.uint8], partition: Partition | None = None
+    ) -> tuple[GridFeatures, Partition]:
+        """The backbones' features, which all steps share, and the partition, of one picture.
+
+        Args:
+            pixels: RGB `[H, W, 3]`; it is encoded within the pixel budget.
+            partition: as for `extract`.
+
+        Returns:
+            features of a batch of one, and a partition of the picture's size.
+
+        Raises:
+            DataError: as for `extract`.
+        """
         height, width = pixels.shape[:2]
         if partition is not None and (partition.height, partition.width) != (height, width):
             raise DataError(
@@ -100,7 +118,7 @@ class FeatureExtractor:
         grid = self.encode(small)
         if partition is None:
             partition = self.segment(small, grid).resize(height, width)
-        return self.reduce(grid, partition), partition
+        return grid, partition
 
     @torch.inference_mode()
     def encode(self, pixels: npt.NDArray[np.uint8]) -> GridFeatures:

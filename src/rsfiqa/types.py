@@ -117,6 +117,51 @@ class Reading:
         """The mean level of each dimension on 1..5, or None when the region was not read."""
         return {d: self.ratings[d].value for d in DIMENSIONS} if self.status == "ok" else None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The reading as plain data for JSON: part of a region's entry in results.
+
+        `ratings` are the mean levels, `levels` the probabilities in the order of `LEVELS`, rounded;
+        a region that was not read has no `levels`.
+
+        Example:
+            >>> Reading(status="failed", reason="the server does not answer").to_dict()
+            {'description': None, 'ratings': None, 'reading': 'failed', 'reading_reason': 'the server does not answer'}
+        """
+        plain: dict[str, Any] = {
+            "description": self.description,
+            "ratings": _rounded(self.values),
+        }
+        if self.ratings:
+            plain["levels"] = {d: _rounded_levels(self.ratings[d]) for d in DIMENSIONS}
+        plain["reading"] = self.status
+        if self.reason:
+            plain["reading_reason"] = self.reason
+        return plain
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> Reading:
+        """Read back what `to_dict` wrote, up to its rounding.
+
+        An entry without `levels`, as earlier versions wrote it, has the means only: what comes back
+        is the narrowest distribution over neighbouring levels that has this mean.
+
+        Raises:
+            DataError: the entry holds no proper ratings.
+            KeyError: a part is missing.
+        """
+        ratings: dict[Dimension, Rating] = {}
+        if entry["ratings"] is not None:
+            levels = entry.get("levels")
+            for d in DIMENSIONS:
+                mean = entry["ratings"][d]
+                ratings[d] = _rating_with_mean(mean) if levels is None else Rating(tuple(levels[d]))
+        return cls(
+            status=entry["reading"],
+            description=entry["description"],
+            ratings=ratings,
+            reason=entry.get("reading_reason"),
+        )
+
 
 @dataclass(frozen=True)
 class RegionAssessment:
@@ -253,13 +298,8 @@ class Assessment:
                 "score": round(region.score, 5),
                 "weight": round(region.weight, 8),
                 "level": region.level,
-                "description": region.reading.description,
-                "ratings": _rounded(region.reading.values),
-                "reading": region.reading.status,
             }
-            if region.reading.reason:
-                entry["reading_reason"] = region.reading.reason
-            regions.append(entry)
+            regions.append(entry | region.reading.to_dict())
         result: dict[str, Any] = {
             "image": self.image,
             "width": self.width,
@@ -292,8 +332,7 @@ class Assessment:
     def from_json(cls, text: str | bytes) -> Assessment:
         """Read back what `to_json` wrote with masks. The attention map and preview are not in JSON.
 
-        JSON holds the mean of each rating only: what comes back is the narrowest distribution
-        over neighbouring levels that has this mean.
+        Ratings come back as `Reading.from_dict` says.
 
         Raises:
             DataError: the text is no assessment, or was written without masks.
@@ -310,7 +349,7 @@ class Assessment:
                     bbox=partition.regions[entry["id"]].bbox,
                     score=entry["score"],
                     weight=entry["weight"],
-                    reading=_reading_from(entry),
+                    reading=Reading.from_dict(entry),
                 )
                 for entry in data["regions"]
             )
@@ -359,18 +398,10 @@ def _rounded(values: Mapping[str, float] | None) -> dict[str, float] | None:
     return None if values is None else {name: round(value, 4) for name, value in values.items()}
 
 
-def _reading_from(entry: Mapping[str, Any]) -> Reading:
-    if entry["ratings"] is None:
-        return Reading(
-            status=entry["reading"],
-            description=entry["description"],
-            reason=entry.get("reading_reason"),
-        )
-    return Reading(
-        status="ok",
-        description=entry["description"],
-        ratings={d: _rating_with_mean(entry["ratings"][d]) for d in DIMENSIONS},
-    )
+def _rounded_levels(rating: Rating) -> list[float]:
+    """Six digits of each probability; their sum is 1 up to this rounding."""
+    total = sum(rating.probabilities)
+    return [round(p / total, 6) for p in rating.probabilities]
 
 
 def _rating_with_mean(value: float) -> Rating:

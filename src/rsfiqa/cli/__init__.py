@@ -26,7 +26,10 @@ from rsfiqa.errors import ConfigError, RsfiqaError
 COMMANDS: dict[str, str] = {
     "assess": "rsfiqa.cli.assess:assess",
     "segment": "rsfiqa.cli.segment:segment",
+    "read": "rsfiqa.cli.read:read",
+    "parse": "rsfiqa.cli.parse:parse",
     "demo": "rsfiqa.cli.demo:demo",
+    "teach": "rsfiqa.cli.teach:app",
     "train": "rsfiqa.cli.train:train",
     "evaluate": "rsfiqa.cli.evaluate:evaluate",
     "bench": "rsfiqa.cli.bench:app",

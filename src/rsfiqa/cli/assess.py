@@ -11,6 +11,7 @@ import typer
 
 from rsfiqa.cli import common, outputs, runs
 from rsfiqa.errors import ConfigError
+from rsfiqa.reading.build import DEFAULT_READER
 from rsfiqa.results import ResultsFile
 
 if TYPE_CHECKING:
@@ -49,7 +50,15 @@ def assess(
     ] = None,
     segmenter: common.SegmenterOption = "embedded",
     regions: common.RegionsOption = None,
-    reader: common.ReaderOption = "none",
+    reader: common.ReaderOption = DEFAULT_READER,
+    reader_precision: common.ReaderPrecisionOption = None,
+    adapter: common.AdapterOption = None,
+    view: common.ViewOption = None,
+    concurrency: common.ConcurrencyOption = None,
+    timeout: common.TimeoutOption = None,
+    retries: common.RetriesOption = None,
+    cache_readings: common.CacheReadingsOption = None,
+    cache: common.CacheOption = None,
     model: common.ModelOption = None,
     device: common.DeviceOption = "auto",
     precision: common.PrecisionOption = "fp32",
@@ -75,11 +84,23 @@ def assess(
     inputs = find_images(paths)
     if not any(isinstance(given, str) for given in inputs):
         runs.give_up(inputs, to_standard_output=out is None)
+    chosen_reader = common.make_reader(
+        reader,
+        device=device,
+        precision=reader_precision,
+        adapter=adapter,
+        view=view,
+        concurrency=concurrency,
+        timeout=timeout,
+        retries=retries,
+        cache_readings=cache_readings,
+        cache=cache,
+    )
     assessor = common.make_assessor(
         model=model,
         segmenter=segmenter,
         regions=regions,
-        reader=reader,
+        reader=chosen_reader,
         device=device,
         precision=precision,
         max_pixels=max_pixels,
@@ -107,6 +128,7 @@ def assess(
             file.finish(names)
         if report is not None:
             run.save_report(report, tally)
+    run.notes.extend(getattr(chosen_reader, "notes", ()))
     runs.summarise(tally, "assessed", run.notes, quiet=quiet)
     raise typer.Exit(1 if tally.failures else 0)
 
@@ -159,12 +181,17 @@ class _Run:
                 )
 
     def is_kept(self, name: str) -> bool:
-        """Whether all that is asked for of this picture is there, and the picture unchanged."""
+        """Whether all that is asked for of this picture is there, and the picture unchanged.
+
+        Regions that could not be read are tried again.
+        """
         masks = self._masks or name in self._reported
         if self._file is None or name not in self._file:
             return False
         segmenter = None if self._regions is None else self._regions.identity(name)
         if not self._file.has_result(name, masks=masks, segmenter=segmenter):
+            return False
+        if common.has_failed_readings(self._file.text_of(name)):
             return False
         if self._overlays is not None and not self._overlays.is_complete(name):
             return False

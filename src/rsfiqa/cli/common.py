@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Protocol, cast
 
 import typer
 
+from rsfiqa.reading.build import DEFAULT_READER
+
 if TYPE_CHECKING:
     from rsfiqa.assessor import RSFIQA
     from rsfiqa.devices import Precision
+    from rsfiqa.parsing import Parser
     from rsfiqa.partitioning import Partitioner
+    from rsfiqa.reading.base import Reader
 
 PathsArgument = Annotated[
     list[str],
@@ -46,7 +51,89 @@ RegionsOption = Annotated[
         ".json), named like the pictures.",
     ),
 ]
-ReaderOption = Annotated[str, typer.Option(help="What describes and rates the regions.")]
+_READER_PANEL = "Reader"
+ReaderOption = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=_READER_PANEL,
+        help="What describes and rates the regions: none; embedded, or embedded:FOLDER for one you "
+        "taught; hf:MODEL, a vision-language model by hub id or folder; server:URL or "
+        "server:URL#MODEL, an OpenAI-compatible server.",
+    ),
+]
+ReaderPrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=_READER_PANEL,
+        help="Of hf:MODEL: auto, fp32, bf16 or 4bit.",
+        show_default="auto",
+    ),
+]
+AdapterOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        rich_help_panel=_READER_PANEL,
+        help="A LoRA adapter for hf:MODEL.",
+        show_default="none",
+    ),
+]
+ViewOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="crop|picture",
+        rich_help_panel=_READER_PANEL,
+        help="What hf:MODEL and server:URL are shown of a region: its surroundings, or the whole "
+        "picture.",
+        show_default="the reader's own",
+    ),
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        rich_help_panel=_READER_PANEL,
+        help="Requests that server:URL gets at a time.",
+        show_default="the reader's own",
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        metavar="SECONDS",
+        rich_help_panel=_READER_PANEL,
+        help="Give up a request to server:URL after so long.",
+        show_default="the reader's own",
+    ),
+]
+RetriesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        rich_help_panel=_READER_PANEL,
+        help="Make a request to server:URL again so often, where that may help.",
+        show_default="the reader's own",
+    ),
+]
+CacheReadingsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--cache-readings/--no-cache-readings",
+        rich_help_panel=_READER_PANEL,
+        help="Keep readings on disk, so that the same regions are read once.",
+        show_default="for hf and server",
+    ),
+]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=_READER_PANEL,
+        help="Folder in which readings, and what they were made for, are kept.",
+        show_default="the cache of rsfiqa",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 where that is faster.")]
 
@@ -68,11 +155,80 @@ ScoreRangeOption = Annotated[
 LowerIsBetterOption = Annotated[bool, typer.Option(help="Low scores are good, as with DMOS.")]
 
 
+def make_reader(
+    reader: str = DEFAULT_READER,
+    *,
+    device: str = "auto",
+    precision: str | None = None,
+    adapter: Path | None = None,
+    view: str | None = None,
+    concurrency: int | None = None,
+    timeout: float | None = None,
+    retries: int | None = None,
+    cache_readings: bool | None = None,
+    cache: Path | None = None,
+) -> Reader:
+    """Load the reader that the options ask for.
+
+    Args:
+        reader: its name, as the others are the options of `rsfiqa.reading.build.build_reader`.
+        cache_readings: whether to keep readings; None leaves it to the kind of reader, unless a
+            folder is named.
+        cache: the folder to keep them in; None is the cache of rsfiqa.
+
+    Raises:
+        ConfigError: an option is not among those accepted, or a folder is named for readings that
+            are not to be kept.
+        DataError: the named folder cannot be written.
+    """
+    from rsfiqa.cli.outputs import require_writable_folder
+    from rsfiqa.errors import ConfigError
+    from rsfiqa.reading.build import build_reader
+
+    if cache is not None:
+        if cache_readings is False:
+            raise ConfigError("--cache names where to keep what --no-cache-readings forgets.")
+        require_writable_folder(cache)
+    return build_reader(
+        reader,
+        device=device,
+        precision=precision,
+        adapter=adapter,
+        view=view,
+        concurrency=concurrency,
+        timeout=timeout,
+        retries=retries,
+        cache=cache_readings if cache is None else cache,
+    )
+
+
+def make_parser(
+    reader: Reader,
+    *,
+    segmenter: str = "embedded",
+    regions: Path | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    cache: Path | None = None,
+) -> Parser:
+    """Load what divides pictures and has them read, without a scorer."""
+    from rsfiqa.parsing import Parser
+
+    return Parser.build(
+        segmenter,
+        reader,
+        regions=regions,
+        device=device,
+        precision=cast("Precision", precision),  # which it checks
+        cache=cache,
+    )
+
+
 def make_assessor(
     *,
     model: str | None = None,
     segmenter: str = "embedded",
-    reader: str = "none",
+    reader: str | Reader = DEFAULT_READER,
     regions: Path | None = None,
     device: str = "auto",
     precision: str = "fp32",
@@ -108,6 +264,12 @@ def make_partitioner(
         device=device,
         precision=cast("Precision", precision),  # which it checks
     )
+
+
+def has_failed_readings(line: bytes) -> bool:
+    """Whether a line of results has regions that could not be read: these are tried again."""
+    regions = json.loads(line).get("regions", ())
+    return any(region.get("reading") == "failed" for region in regions)
 
 
 def on_terminal(*, prints: bool = False) -> bool:
