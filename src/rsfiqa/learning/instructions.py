@@ -6,12 +6,24 @@ partition is stored with it, so that what was spoiled is what is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, overload
 
+from rsfiqa.errors import ConfigError, DataError
+from rsfiqa.learning.distortions import dimension_of
+from rsfiqa.learning.distortions.base import check_strength
 from rsfiqa.partition import Partition
-from rsfiqa.types import Dimension, Rating
+from rsfiqa.types import DIMENSIONS, Dimension, Rating
+
+INSTRUCTIONS_FILE = "instructions.jsonl"
+"""The file of a set that names its pictures."""
+
+PICTURES_FOLDER = "pictures"
+"""Where a set's pictures are, below its folder."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +75,199 @@ class Instruction:
     source: str
     partition: Partition
     regions: tuple[RegionInstruction, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class RegionCounts:
+    """How many regions a set speaks of, and how many of them are spoiled and described."""
+
+    regions: int = 0
+    spoiled: int = 0
+    described: int = 0
+
+
+class InstructionSet(Sequence[Instruction]):
+    """The pictures of a set, in the order of its file; each is read when it is asked for.
+
+    Opening a set looks at every line, so that a damaged one is found before an hour of training;
+    partitions are decoded, and checked, picture by picture. The last line of a set that is still
+    being made may be torn: it is left out.
+
+    Args:
+        folder: of the set.
+
+    Raises:
+        DataError: there is no set, a line is damaged, or a picture is missing.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._lines = list(_whole_lines(self.folder / INSTRUCTIONS_FILE))
+        self._sources: list[str] = []
+        for number, line in enumerate(self._lines, start=1):
+            record = _load(line, self.folder, number)
+            if not (self.folder / record["image"]).is_file():
+                raise DataError(
+                    f"{self.folder / record['image']} is missing, which line {number} of "
+                    f"{self.folder / INSTRUCTIONS_FILE} names; make the set anew."
+                )
+            self._sources.append(record["source"])
+        self._numbers: Sequence[int] = range(1, len(self._lines) + 1)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Of each picture the name of the clean photograph it was made from."""
+        return tuple(self._sources)
+
+    def count_regions(self) -> RegionCounts:
+        """Count regions without decoding partitions.
+
+        Raises:
+            DataError: a line is damaged.
+        """
+        regions = spoiled = described = 0
+        for line, number in zip(self._lines, self._numbers, strict=True):
+            record = _load(line, self.folder, number)
+            regions += len(record["regions"])
+            spoiled += sum(bool(entry.get("faults")) for entry in record["regions"])
+            described += sum(bool(entry.get("descriptions")) for entry in record["regions"])
+        return RegionCounts(regions, spoiled, described)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Instruction: ...
+    @overload
+    def __getitem__(self, index: slice) -> InstructionSet: ...
+    def __getitem__(self, index: int | slice) -> Instruction | InstructionSet:
+        if isinstance(index, slice):
+            return self._subset(range(len(self))[index])
+        number = self._numbers[index]
+        record = _load(self._lines[index], self.folder, number)
+        try:
+            return instruction_from(record, self.folder)
+        except (DataError, ConfigError) as error:  # no strength, no family: a setting elsewhere
+            raise DataError(
+                f"line {number} of {self.folder / INSTRUCTIONS_FILE} is damaged: {error}"
+            ) from error
+
+    def split(self, fraction: float, *, seed: int = 0) -> tuple[InstructionSet, InstructionSet]:
+        """Two sets without a photograph in common: all but, and about `fraction` of the sources.
+
+        Which part a photograph goes to depends on its name and the seed only: a set that grows
+        keeps its parts.
+
+        Args:
+            fraction: of the sources in the second part, 0..1.
+            seed: another seed, other parts.
+        """
+        held = [_share_of(source, seed) < fraction for source in self._sources]
+        return (
+            self._subset([i for i, is_held in enumerate(held) if not is_held]),
+            self._subset([i for i, is_held in enumerate(held) if is_held]),
+        )
+
+    def _subset(self, indices: Sequence[int]) -> InstructionSet:
+        part = InstructionSet.__new__(InstructionSet)
+        part.folder = self.folder
+        part._lines = [self._lines[i] for i in indices]
+        part._sources = [self._sources[i] for i in indices]
+        part._numbers = [self._numbers[i] for i in indices]
+        return part
+
+
+def read_instructions(folder: str | Path) -> InstructionSet:
+    """The set in a folder that `make_instructions` wrote.
+
+    Raises:
+        DataError: there is no set, a line is damaged, or a picture is missing.
+    """
+    return InstructionSet(folder)
+
+
+def record_of(instruction: Instruction, folder: Path) -> dict[str, Any]:
+    """An instruction as plain data for JSON; the picture's path is relative to `folder`."""
+    return {
+        "image": instruction.image.relative_to(folder).as_posix(),
+        "source": instruction.source,
+        "regions": [
+            {
+                "region": region.region,
+                "ratings": {
+                    d: [round(p, 6) for p in region.ratings[d].probabilities] for d in DIMENSIONS
+                },
+                "noun": region.noun,
+                "descriptions": list(region.descriptions),
+                "faults": [
+                    {"dimension": f.dimension, "family": f.family, "strength": f.strength}
+                    for f in region.faults
+                ],
+            }
+            for region in instruction.regions
+        ],
+        "partition": instruction.partition.to_rle(),
+    }
+
+
+def instruction_from(record: Mapping[str, Any], folder: Path) -> Instruction:
+    """Read back what `record_of` made.
+
+    Raises:
+        DataError: something is missing, of another type, or contradicts itself.
+        ConfigError: a fault is of no known family or strength.
+    """
+    try:
+        partition = Partition.from_rle(record["partition"])
+        regions = tuple(_region_from(entry, partition) for entry in record["regions"])
+        return Instruction(folder / record["image"], record["source"], partition, regions)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"this is no instruction: {type(error).__name__} {error}.") from error
+
+
+def _region_from(entry: Mapping[str, Any], partition: Partition) -> RegionInstruction:
+    region = entry["region"]
+    if not isinstance(region, int) or not 0 <= region < len(partition):
+        raise DataError(f"region ids run from 0 to {len(partition) - 1}; got {region!r}.")
+    if set(entry["ratings"]) != set(DIMENSIONS):
+        raise DataError(f"a region is rated on {', '.join(DIMENSIONS)}; see region {region}.")
+    faults = tuple(
+        Fault(fault["dimension"], fault["family"], fault["strength"]) for fault in entry["faults"]
+    )
+    for fault in faults:
+        check_strength(fault.strength)
+        if dimension_of(fault.family) != fault.dimension:
+            raise DataError(f"{fault.family} does not spoil {fault.dimension!r}.")
+    ratings: dict[Dimension, Rating] = {d: Rating(tuple(entry["ratings"][d])) for d in DIMENSIONS}
+    return RegionInstruction(region, ratings, tuple(entry["descriptions"]), entry["noun"], faults)
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):  # what follows was torn by an interruption
+                    yield line
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read: {error.strerror or error}; rsfiqa teach data makes such a set."
+        ) from error
+
+
+def _load(line: bytes, folder: Path, number: int) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+        texts = isinstance(record["image"], str) and isinstance(record["source"], str)
+        if texts and all(isinstance(entry, dict) for entry in record["regions"]):
+            return dict(record)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise DataError(
+        f"line {number} of {folder / INSTRUCTIONS_FILE} is no instruction; make the set anew."
+    )
+
+
+def _share_of(source: str, seed: int) -> float:
+    """A number in 0..1 that is the source's own."""
+    digest = hashlib.sha256(f"{seed}|{source}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
