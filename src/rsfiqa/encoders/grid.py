@@ -38,11 +38,13 @@ class GridFeatures:
             every map at its own resolution.
         semantic: `[B, S, h, w]`, the three deepest maps of the first backbone, each of unit length at
             every position, for segmenting.
+        depths: how many maps `semantic` holds side by side, all of one width.
     """
 
     positions: Tensor
     context: Tensor
     semantic: Tensor
+    depths: int = SEMANTIC_DEPTHS
 
     def semantic_of(self, picture: int) -> npt.NDArray[np.float32]:
         """The semantic map of one picture of the batch `[S, h, w]`, as segmenters take it."""
@@ -145,7 +147,8 @@ class GridEncoder(nn.Module):
                 context.extend([mean, deviation])
             deepest = [_mean_on_grid(m, rows, columns) for m in features.maps[-SEMANTIC_DEPTHS:]]
             semantics.append(torch.cat([F.normalize(m, dim=1) for m in deepest], 1))
-        return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantics[0])
+        depths = min(SEMANTIC_DEPTHS, len(self.backbones[0].channels))
+        return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantics[0], depths)
 
 
 def to_tensor(pixels: npt.NDArray[Any]) -> Tensor:

@@ -68,7 +68,7 @@ def region_evidence(
     mean, deviation = _moments(weights, flat)
     whole_mean, whole_deviation = _moments(torch.full((1, len(flat)), 1 / len(flat)), flat)
     deepest = grid.semantic[0].float().cpu()
-    deepest = deepest[-_deepest_width(grid) :].flatten(1).T
+    deepest = deepest[-(len(deepest) // grid.depths) :].flatten(1).T
     seen = pixel_evidence(pixels, partition.labels, len(partition))
     geometry, middles = _geometry(coverage, rows, columns, partition)
     return RegionEvidence(
@@ -79,12 +79,6 @@ def region_evidence(
         context=torch.cat([whole_mean, whole_deviation], 1)[0],
         context_pixels=torch.from_numpy(seen[-1]),
     )
-
-
-def _deepest_width(grid: GridFeatures) -> int:
-    from rsfiqa.encoders.grid import SEMANTIC_DEPTHS
-
-    return grid.semantic.shape[1] // SEMANTIC_DEPTHS
 
 
 def _coverage(
