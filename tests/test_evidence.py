@@ -89,6 +89,6 @@ def test_whole_picture_regions_pool_what_the_context_pools(cat: Any, encoder: Gr
     with torch.inference_mode():
         grid = encoder(to_tensor(cat))
     found = region_evidence(cat, Partition(np.zeros(cat.shape[:2], np.int32)), grid)
-    np.testing.assert_allclose(found.pixels[0], found.context_pixels, atol=1e-6)
+    np.testing.assert_allclose(found.pixels[0], found.context, atol=1e-6)
     flat = grid.positions[0].flatten(1)
     np.testing.assert_allclose(found.features[0][: len(flat)], flat.mean(1), rtol=0.05, atol=0.05)

@@ -24,7 +24,9 @@ def language() -> LanguageModel:
 
 @pytest.fixture(scope="module")
 def model(language: LanguageModel) -> RegionLanguageModel:
-    sizes = ProjectorConfig(features=8, parts=4, pixels=3, content=(0, 4), width=WIDTH, hidden=8)
+    sizes = ProjectorConfig(
+        features=8, parts=4, pixels=3, fine=((0, 4),), content=((4, 8),), width=WIDTH, hidden=8
+    )
     return RegionLanguageModel(language, Projector(sizes)).eval()
 
 

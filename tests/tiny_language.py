@@ -9,7 +9,6 @@ import torch
 from rsfiqa.encoders.grid import GridEncoder
 from rsfiqa.reading.embedded_checkpoint import EmbeddedCheckpoint
 from rsfiqa.reading.language_model import LanguageModel, build_causal_model
-from rsfiqa.reading.pixel_evidence import PIXEL_EVIDENCE
 from rsfiqa.reading.projector import Projector, ProjectorConfig
 from tiny_vlm import END_OF_TURN, _tokenizer
 
@@ -40,20 +39,9 @@ def tiny_language(seed: int = 0) -> LanguageModel:
 
 def tiny_projector(encoder: GridEncoder, width: int = WIDTH, seed: int = 0) -> Projector:
     """An untrained projector for an encoder's features."""
-    deepest = encoder.backbones[0].channels[-1]
-    end = sum(encoder.backbones[0].channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Projector(
-            ProjectorConfig(
-                features=2 * sum(encoder.groups),
-                parts=deepest,
-                pixels=PIXEL_EVIDENCE,
-                content=(end - deepest, end),
-                width=width,
-                hidden=16,
-            )
-        ).eval()
+        return Projector(ProjectorConfig.of(encoder, width, hidden=16)).eval()
 
 
 def tiny_checkpoint(encoder: GridEncoder) -> EmbeddedCheckpoint:

@@ -9,9 +9,8 @@ examples.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,56 +18,17 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from rsfiqa.errors import ConfigError, DataError, MissingExtraError
+from rsfiqa.errors import ConfigError, MissingExtraError
+from rsfiqa.learning.teaching_config import TeachingConfig
+from rsfiqa.learning.teaching_plan import Batch, Plan
+from rsfiqa.learning.teaching_processes import join_processes
+from rsfiqa.learning.teaching_state import CHECKPOINT, PROGRESS, RunState
+from rsfiqa.readahead import read_ahead
 
-CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress.json"
+__all__ = ["CHECKPOINT", "PROGRESS", "Pupil", "StepReport", "TeachingConfig", "teach"]
 
-
-@dataclass(frozen=True)
-class TeachingConfig:
-    """Settings of a teaching run, the same for every kind of pupil.
-
-    Attributes:
-        epochs: passes over the regions.
-        batch_size: regions a step and process.
-        accumulate: steps whose gradients are added before the weights move.
-        learning_rate: of the LoRA adapter, at its peak.
-        projector_rate: of the projector, where the pupil has one.
-        weight_decay: of both.
-        warmup: fraction of the run in which rates rise; they fall along a cosine afterwards.
-        rank, alpha, dropout: of the adapter.
-        description_weight: of the next-token loss beside the loss on level words.
-        precision: `fp32` or `bf16`.
-        held: fraction of the photographs kept aside for validation.
-        seed: of everything.
-        checkpoint_every: weight updates between checkpoints.
-    """
-
-    epochs: int = 2
-    batch_size: int = 16
-    accumulate: int = 1
-    learning_rate: float = 5e-4
-    projector_rate: float = 2e-4
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    description_weight: float = 0.5
-    precision: str = "bf16"
-    held: float = 0.1
-    seed: int = 0
-    checkpoint_every: int = 200
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "rank", "alpha", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is at least 1; got {getattr(self, name)}.")
-        for name in ("warmup", "held", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is from 0 to below 1; got {getattr(self, name)}.")
-        if self.precision not in ("fp32", "bf16"):
-            raise ConfigError(f"precision is fp32 or bf16; got {self.precision!r}.")
+_BATCHES_AHEAD = 2
+_LARGEST_GRADIENT = 1.0
 
 
 class Pupil(Protocol):
@@ -84,7 +44,11 @@ class Pupil(Protocol):
         ...
 
     def batch(self, indices: Sequence[int], step: int) -> dict[str, Tensor]:
-        """The batch of some examples; `step` chooses among wordings."""
+        """The batch of some examples; `step` chooses among wordings.
+
+        Called ahead of its time in another thread, so it depends on its arguments alone and draws
+        nothing from torch's global generator.
+        """
         ...
 
     def parameter_groups(self, config: TeachingConfig) -> list[dict[str, Any]]:
@@ -102,7 +66,7 @@ class Pupil(Protocol):
 
 @dataclass(frozen=True)
 class StepReport:
-    """One weight update: its number, of how many, and its losses."""
+    """One weight update: its number, of how many, and its losses over all processes."""
 
     step: int
     steps: int
@@ -115,6 +79,9 @@ def teach(
     config: TeachingConfig,
     out: Path,
     told: Callable[[StepReport], None] = lambda _: None,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Teach a pupil and save it to a folder, or go on where an earlier run stopped.
 
@@ -123,12 +90,16 @@ def teach(
         config: settings.
         out: where checkpoints, TensorBoard's events and the result go.
         told: called after every weight update, in the main process only.
+        facts: what the result depends on besides the settings, such as the base model and the
+            data; a run of other facts is not taken up.
+        notes: what else the saved reader's training record should say, such as the command.
 
     Returns:
-        the pupil's figures on its validation photographs.
+        the pupil's figures on its validation photographs; nothing in other than the main process.
 
     Raises:
         ConfigError: there is nothing to learn from, or the folder holds a run of other settings.
+        DataError: the folder's checkpoint is damaged, or the folder cannot be written.
         MissingExtraError: accelerate or TensorBoard is not installed.
     """
     try:
@@ -139,146 +110,109 @@ def teach(
 
     if not len(pupil):
         raise ConfigError("there are no regions to learn from; make more instruction data.")
-    accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no")
+    join_processes()
+    # Precision is the loop's own affair: accelerate would keep the first run's for the process's
+    # life.
+    accelerator = Accelerator(mixed_precision="no")
     optimizer = torch.optim.AdamW(
         pupil.parameter_groups(config), weight_decay=config.weight_decay, betas=(0.9, 0.98)
     )
     peaks = [group["lr"] for group in optimizer.param_groups]
-    plan = _Plan(len(pupil), config, accelerator.num_processes)
-    state = _State(pupil.module, optimizer, out, config)
-    step = state.load(accelerator.device)
+    plan = Plan(len(pupil), config, accelerator.num_processes)
+    record = {**(facts or {}), "regions": len(pupil), "processes": accelerator.num_processes}
+    state = RunState(pupil.module, optimizer, out, config, record)
+    step = state.load()
     module, prepared = accelerator.prepare(pupil.module, optimizer)
-    writer = SummaryWriter(str(out / "events")) if accelerator.is_main_process else None
+    loop = _Loop(accelerator, module, prepared, config)
+    writer = None
+    if accelerator.is_main_process:
+        writer = SummaryWriter(str(out / "events"), purge_step=step + 1 if step else None)
     module.train()
-    while step < plan.steps:
-        torch.manual_seed(config.seed * 1_000_003 + step * 64 + accelerator.process_index)
-        for group, peak in zip(prepared.param_groups, peaks, strict=True):
-            group["lr"] = peak * plan.rate(step)
-        sums = torch.zeros(2)
-        for indices in plan.indices(step, accelerator.process_index):
-            batch = {
-                name: value.to(accelerator.device)
-                for name, value in pupil.batch(indices, step).items()
-            }
-            losses = module(batch)
-            loss = losses["levels"] + config.description_weight * losses["description"]
-            accelerator.backward(loss / config.accumulate)
-            found = torch.stack([losses["levels"], losses["description"]])
-            sums += found.detach().float().cpu() / config.accumulate
-        accelerator.clip_grad_norm_(module.parameters(), 1.0)
-        prepared.step()
-        prepared.zero_grad(set_to_none=True)
-        step += 1
-        if accelerator.is_main_process and writer is not None:
-            report = StepReport(step, plan.steps, float(sums[0]), float(sums[1]))
-            writer.add_scalar("loss/levels", report.levels, step)
-            writer.add_scalar("loss/description", report.description, step)
-            told(report)
-            if step % config.checkpoint_every == 0 or step == plan.steps:
-                state.save(step)
+    prepared.zero_grad(set_to_none=True)  # a pupil's own preparations may have left some
+    with closing(_batches(pupil, plan, step, accelerator.process_index)) as batches:
+        for _ in range(step, plan.steps):
+            torch.manual_seed(config.seed * 1_000_003 + step * 64 + accelerator.process_index)
+            for group, peak in zip(prepared.param_groups, peaks, strict=True):
+                group["lr"] = peak * plan.rate(step)
+            levels, description = loop.update(batches)
+            step += 1
+            if writer is not None:
+                report = StepReport(step, plan.steps, levels, description)
+                writer.add_scalar("loss/levels", report.levels, step)
+                writer.add_scalar("loss/description", report.description, step)
+                told(report)
+                if step % config.checkpoint_every == 0 or step == plan.steps:
+                    state.save(step)
     accelerator.wait_for_everyone()
     pupil.module.eval()
     figures: dict[str, Any] = {}
-    if accelerator.is_main_process:
-        figures = pupil.figures()
-        pupil.save(out, {"settings": asdict(config), "steps": plan.steps, "validation": figures})
     if writer is not None:
         writer.close()
+        figures = pupil.figures()
+        record = {**record, **(notes or {})}
+        pupil.save(
+            out,
+            {"settings": asdict(config), "steps": plan.steps, "validation": figures, **record},
+        )
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return figures
 
 
-class _Plan:
-    """Which examples each step of each process takes, and how fast weights move then."""
-
-    def __init__(self, examples: int, config: TeachingConfig, processes: int) -> None:
-        self._examples, self._config = examples, config
-        self._a_step = config.batch_size * config.accumulate * processes
-        self._steps_an_epoch = max(1, examples // self._a_step)
-        self.steps = self._steps_an_epoch * config.epochs
-
-    def indices(self, step: int, process: int) -> Iterator[list[int]]:
-        """The batches of one step, one after the other."""
-        epoch, place = divmod(step, self._steps_an_epoch)
-        seed = torch.Generator().manual_seed(self._config.seed * 7919 + epoch)
-        order = torch.randperm(self._examples, generator=seed)
-        start = place * self._a_step
-        size = self._config.batch_size * self._config.accumulate
-        mine = order[start + process * size : start + (process + 1) * size]
-        if not len(mine):  # fewer examples than one step takes
-            mine = order
-        for chunk in mine.split(self._config.batch_size):
-            yield chunk.tolist()
-
-    def rate(self, step: int) -> float:
-        """Part of the peak learning rate: a linear rise, then half a cosine."""
-        rise = max(1, int(self.steps * self._config.warmup))
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, self.steps - rise)))
+_Ready = tuple[Batch, dict[str, Tensor]]
 
 
-class _State:
-    """What a run needs to go on: trained weights, the optimiser's moments and the step's number."""
+def _batches(pupil: Pupil, plan: Plan, start: int, process: int) -> Any:
+    """The batches of all steps from `start` on, made in the background; a generator."""
+    coming = (
+        (step, batch) for step in range(start, plan.steps) for batch in plan.batches(step, process)
+    )
+
+    def ready(item: tuple[int, Batch]) -> _Ready:
+        step, batch = item
+        return batch, pupil.batch(batch.indices, step)
+
+    return read_ahead(coming, ready, cost=lambda _: 1, budget=_BATCHES_AHEAD)
+
+
+class _Loop:
+    """What happens between two positions of the weights."""
 
     def __init__(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, out: Path, config: TeachingConfig
+        self, accelerator: Any, module: nn.Module, optimizer: Any, config: TeachingConfig
     ) -> None:
-        self._out, self._optimizer = out, optimizer
-        self._settings = {k: v for k, v in asdict(config).items() if k != "checkpoint_every"}
-        self._trained = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        self._accelerator, self._module, self._optimizer = accelerator, module, optimizer
+        self._config = config
+        self._trained = [p for p in module.parameters() if p.requires_grad]
 
-    def save(self, step: int) -> None:
-        from safetensors.torch import save
+    def update(self, batches: Iterator[_Ready]) -> tuple[float, float]:
+        """Move the weights once; returns the losses on level words and descriptions."""
+        accelerator = self._accelerator
+        sums = torch.zeros(2, device=accelerator.device)
+        for batch, tensors in batches:
+            # Processes exchange gradients once a step, with the last batch of each.
+            alone = nullcontext() if batch.is_last else accelerator.no_sync(self._module)
+            with alone:
+                sums += batch.share * self._backward(batch, tensors)
+            if batch.is_last:
+                break
+        accelerator.clip_grad_norm_(self._trained, _LARGEST_GRADIENT)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        levels, description = accelerator.reduce(sums, "sum").tolist()
+        return levels, description
 
-        tensors: dict[str, Tensor] = {}
-        for name, parameter in self._trained.items():
-            tensors[f"weight.{name}"] = parameter.detach().cpu().contiguous()
-            for key, value in self._optimizer.state.get(parameter, {}).items():
-                tensors[f"{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
-        from rsfiqa.learning.features import write_whole
-
-        progress = json.dumps({"step": step, "settings": self._settings})
-        write_whole(self._out / CHECKPOINT, save(tensors, metadata={"progress": progress}))
-        write_whole(self._out / PROGRESS, progress.encode())
-
-    def load(self, device: torch.device) -> int:
-        """Take up a checkpoint; returns the step to go on with, 0 where there is none."""
-        from safetensors import SafetensorError, safe_open
-
-        path = self._out / CHECKPOINT
-        if not path.exists():
-            return 0
-        try:
-            with safe_open(path, framework="pt") as file:
-                progress = json.loads(file.metadata()["progress"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"the checkpoint {path} cannot be read ({error}); delete it to begin anew."
-            ) from error
-        if progress["settings"] != self._settings:
-            differs = [k for k, v in self._settings.items() if progress["settings"].get(k) != v]
-            raise ConfigError(
-                f"{self._out} holds a run of other settings ({', '.join(differs)}); name another "
-                "folder, or give the settings of before."
-            )
-        if {n.removeprefix("weight.") for n in tensors if n.startswith("weight.")} != set(
-            self._trained
-        ):
-            raise ConfigError(f"the checkpoint {path} is of another model; name another folder.")
-        for name, parameter in self._trained.items():
-            with torch.no_grad():
-                parameter.copy_(tensors[f"weight.{name}"])
-            moments = {
-                key.removesuffix(f".{name}"): value
-                for key, value in tensors.items()
-                if key.endswith(f".{name}") and not key.startswith("weight.")
-            }
-            if moments:
-                self._optimizer.state[parameter] = {
-                    key: value if key == "step" else value.to(parameter.device)
-                    for key, value in moments.items()
-                }
-        return int(progress["step"])
+    def _backward(self, batch: Batch, tensors: dict[str, Tensor]) -> Tensor:
+        accelerator, config = self._accelerator, self._config
+        device = accelerator.device
+        on_device = {name: value.to(device) for name, value in tensors.items()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision != "fp32"):
+            losses = self._module(on_device)
+        loss = losses["levels"] + config.description_weight * losses["description"]
+        if accelerator.num_processes > 1:
+            # What has no part in this batch, such as an expert that nobody asked, gets a gradient
+            # of zero: the other processes wait for one.
+            loss = loss + 0.0 * torch.stack([p.sum() for p in self._trained]).sum()
+        # Gradients are averaged over processes, of which each has its share of the step.
+        accelerator.backward(loss * (batch.share * accelerator.num_processes))
+        return torch.stack([losses["levels"], losses["description"]]).detach().float()

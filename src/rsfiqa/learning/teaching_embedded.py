@@ -20,7 +20,6 @@ from rsfiqa.learning.teaching import TeachingConfig
 from rsfiqa.learning.teaching_evidence import TaughtRegions
 from rsfiqa.reading.embedded_checkpoint import EmbeddedCheckpoint, save_embedded
 from rsfiqa.reading.language_model import ASSET, LanguageModel
-from rsfiqa.reading.pixel_evidence import PIXEL_EVIDENCE
 from rsfiqa.reading.projector import EvidenceBatch, Projector, ProjectorConfig
 from rsfiqa.reading.region_model import RegionLanguageModel
 from rsfiqa.types import DIMENSIONS, LEVELS
@@ -69,7 +68,7 @@ class EmbeddedPupil:
         self.training, self.validation = training, validation
         self._encoder_name = encoder.name
         self._config = config
-        self.projector = Projector(_sizes(encoder, training, language.width))
+        self.projector = Projector(ProjectorConfig.of(encoder, language.width))
         embeddings = language.model.get_input_embeddings().weight  # type: ignore[operator]
         self.projector.fit(
             _spread(training.evidence, _FITTED_ON), float(embeddings.float().square().mean().sqrt())
@@ -100,14 +99,15 @@ class EmbeddedPupil:
     def batch(self, indices: Sequence[int], step: int) -> dict[str, Tensor]:
         """Evidence, wanted ratings and one wording of each description."""
         chosen = torch.tensor(list(indices))
-        evidence = self.training.evidence.at(chosen)
+        evidence = self.training.evidence.at(chosen).float()
         rng = random.Random(f"{self._config.seed}|{step}")  # noqa: S311
         words = [rng.choice(self._wordings[i]) if self._wordings[i] else [] for i in indices]
         length = max(1, max(map(len, words), default=1))
         return {
-            "quality": evidence.quality.float(),
-            "context": evidence.context.float(),
-            "parts": evidence.parts.float(),
+            "features": evidence.features,
+            "pixels": evidence.pixels,
+            "context": evidence.context,
+            "parts": evidence.parts,
             "ratings": self.training.ratings[chosen],
             "words": torch.tensor([w + [0] * (length - len(w)) for w in words]),
             "said": torch.tensor([[i < len(w) for i in range(length)] for w in words]),
@@ -133,11 +133,11 @@ class EmbeddedPupil:
     def probabilities(self, evidence: EvidenceBatch) -> Tensor:
         """Level probabilities `[N, 5, 5]` of regions."""
         self.module.eval()
-        found = []
-        for chunk in torch.arange(len(evidence)).split(_JUDGED_AT_ONCE):
-            part = evidence.at(chunk)
-            batch = EvidenceBatch(part.quality.float(), part.context.float(), part.parts.float())
-            found.append(self._region_model(batch).float().softmax(-1))
+        device = next(self.projector.parameters()).device
+        found = [
+            self._region_model(evidence.at(chunk).float().to(device)).float().softmax(-1).cpu()
+            for chunk in torch.arange(len(evidence)).split(_JUDGED_AT_ONCE)
+        ]
         return torch.cat(found)
 
     def save(self, folder: Path, training: dict[str, Any]) -> None:
@@ -163,7 +163,9 @@ class _Losses(nn.Module):
         self.model = model
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        evidence = EvidenceBatch(batch["quality"], batch["context"], batch["parts"])
+        evidence = EvidenceBatch(
+            batch["features"], batch["pixels"], batch["context"], batch["parts"]
+        )
         soft = self.model.projector(evidence)
         levels, words = self.model.answers(soft, batch["words"])
         said = batch["said"]
@@ -210,9 +212,7 @@ def warm_up(projector: Projector, regions: TaughtRegions, seed: int) -> WarmUp:
     last = 0.0
     for _ in range(WARM_UP_EPOCHS):
         for chosen in torch.randperm(len(regions), generator=rng).split(_WARM_UP_BATCH):
-            part = regions.evidence.at(chosen)
-            batch = EvidenceBatch(part.quality.float(), part.context.float(), part.parts.float())
-            quality, content, parts = projector.hidden(batch)
+            quality, content, parts = projector.hidden(regions.evidence.at(chosen).float())
             levels = heads["ratings"](quality).unflatten(1, (len(DIMENSIONS), len(LEVELS)))
             loss = soft_cross_entropy(levels, regions.ratings[chosen])
             last = float(loss.detach())
@@ -245,23 +245,10 @@ def _figures_of(said: Tensor, regions: TaughtRegions) -> dict[str, Any]:
     return {**figures, "calibration_error": trust.error}
 
 
-def _sizes(encoder: GridEncoder, regions: TaughtRegions, width: int) -> ProjectorConfig:
-    deepest = encoder.backbones[0].channels[-1]
-    end = sum(encoder.backbones[0].channels)
-    return ProjectorConfig(
-        features=2 * sum(encoder.groups),
-        parts=regions.evidence.parts.shape[-1],
-        pixels=PIXEL_EVIDENCE,
-        content=(end - deepest, end),
-        width=width,
-    )
-
-
 def _spread(evidence: EvidenceBatch, count: int) -> EvidenceBatch:
     """Some regions, evenly spread over all."""
     chosen = torch.linspace(0, len(evidence) - 1, min(count, len(evidence))).long()
-    part = evidence.at(chosen)
-    return EvidenceBatch(part.quality.float(), part.context.float(), part.parts.float())
+    return evidence.at(chosen).float()
 
 
 def _ids(language: LanguageModel, text: str) -> list[int]:

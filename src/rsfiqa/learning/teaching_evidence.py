@@ -19,7 +19,7 @@ from rsfiqa.reading.evidence import VERSION, RegionEvidence, region_evidence
 from rsfiqa.reading.projector import EvidenceBatch
 from rsfiqa.types import DIMENSIONS
 
-_FIELDS = ("features", "parts", "pixels", "geometry", "context", "context_pixels")
+_FIELDS = ("features", "parts", "pixels", "geometry", "context")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class EvidenceStore:
             instructions: the pictures; opened one by one.
             told: called with the number of pictures that are done.
         """
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        found: list[EvidenceBatch] = []
         ratings: list[list[tuple[float, ...]]] = []
         regions: list[RegionInstruction] = []
         pictures: list[int] = []
@@ -76,15 +76,13 @@ class EvidenceStore:
             strict=True,
         ):
             if instruction.regions:
-                found.append((batch.quality.half(), batch.context.half(), batch.parts.half()))
+                found.append(batch.half())
             for region in instruction.regions:
                 ratings.append([region.ratings[d].probabilities for d in DIMENSIONS])
                 regions.append(region)
                 pictures.append(number)
             told(number + 1)
-        quality, context, parts = (torch.cat(values) for values in zip(*found, strict=True))
-        batch = EvidenceBatch(quality, context, parts)
-        return TaughtRegions(batch, torch.tensor(ratings), regions, pictures)
+        return TaughtRegions(EvidenceBatch.joined(found), torch.tensor(ratings), regions, pictures)
 
     def _instructed(self, instruction: Instruction) -> tuple[Instruction, EvidenceBatch]:
         batch = EvidenceBatch.of([self.of(instruction)])

@@ -27,7 +27,7 @@ READERS = {
 
 _SETTINGS = {
     "none": (),
-    "embedded": (),
+    "embedded": ("precision",),
     "hf": ("precision", "view", "adapter"),
     "server": ("view", "concurrency", "timeout", "retries"),
 }
@@ -54,7 +54,8 @@ def build_reader(
     Args:
         spec: one of `READERS`.
         device: where a model on this machine runs; `auto` is a CUDA device where there is one.
-        precision: of an `hf` model: `auto`, `fp32`, `bf16` or `4bit`.
+        precision: of an `hf` model `auto`, `fp32`, `bf16` or `4bit`; of the embedded one `fp32` or
+            `bf16`.
         view: what an `hf` model or a server is shown of a region: `crop` or `picture`.
         adapter: folder of a LoRA adapter for an `hf` model.
         concurrency: requests that a server gets at a time.
@@ -97,7 +98,7 @@ def _build(kind: str, rest: str, device: str | torch.device, settings: dict[str,
         from rsfiqa.reading.embedded import EmbeddedReader
 
         return EmbeddedReader.from_pretrained(
-            folder=rest or None, device=choose_device(str(device))
+            folder=rest or None, device=choose_device(str(device)), **settings
         )
     if kind == "hf":
         from rsfiqa.reading.vlm import LocalVLMReader

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from copy import copy
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from rsfiqa.devices import Precision, require_precision
 from rsfiqa.images import PIXEL_BUDGET, resize_to_budget
 from rsfiqa.partition import Partition
 from rsfiqa.reading.embedded_checkpoint import EmbeddedCheckpoint, default_folder, load_embedded
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from rsfiqa.encoders.grid import GridEncoder, GridFeatures
 
 REGIONS_AT_ONCE = 32
+_SILENT = "+ratings-only"
 
 
 class EmbeddedReader:
@@ -34,6 +39,8 @@ class EmbeddedReader:
         language: the language model it was taught for; its weights are changed (the adapter is
             merged into them).
         device: where both run.
+        precision: of the language model; `bf16` is about three times as fast on processors made for
+            it and moves ratings by some hundredths of a level.
 
     Example:
         >>> from rsfiqa.reading.embedded import EmbeddedReader
@@ -47,14 +54,19 @@ class EmbeddedReader:
         language: LanguageModel,
         *,
         device: torch.device | str = "cpu",
+        precision: Precision = "fp32",
     ) -> None:
+        require_precision(precision)
         merge_lora(language.model, checkpoint.adapter, checkpoint.scale)
+        if precision == "bf16":
+            language.model.to(torch.bfloat16)
         self._model = RegionLanguageModel(language, checkpoint.projector).to(device).eval()
         self._device = torch.device(device)
-        self._name = checkpoint.name
+        self._name = checkpoint.name + ("" if precision == "fp32" else f"+{precision}")
         self._encoder_name = checkpoint.encoder_name
         self._encoder: GridEncoder | None = None
         self._lock = Lock()
+        self._describes = True
 
     @classmethod
     def from_pretrained(
@@ -62,6 +74,7 @@ class EmbeddedReader:
         folder: str | Path | None = None,
         *,
         device: torch.device | str = "cpu",
+        precision: Precision = "fp32",
         offline: bool | None = None,
     ) -> EmbeddedReader:
         """Load a taught reader; the first call fetches the language model's weights.
@@ -69,13 +82,17 @@ class EmbeddedReader:
         Args:
             folder: what `rsfiqa teach tune` wrote; None for the reader that ships with the package.
             device: where it runs.
+            precision: of the language model.
             offline: True forbids the network; None asks `RSFIQA_OFFLINE`.
 
         Raises:
             AssetError: weights cannot be had or read.
+            ConfigError: the precision is unknown.
         """
+        require_precision(precision)
         checkpoint = load_embedded(Path(folder) if folder is not None else default_folder())
-        return cls(checkpoint, load_language_model(offline=offline), device=device)
+        language = load_language_model(offline=offline)
+        return cls(checkpoint, language, device=device, precision=precision)
 
     @property
     def name(self) -> str:
@@ -84,6 +101,16 @@ class EmbeddedReader:
     @property
     def encoder_name(self) -> str | None:
         return self._encoder_name
+
+    def rating_only(self) -> EmbeddedReader:
+        """The same reader, its weights shared, that rates and writes no descriptions.
+
+        Its name differs, so that readings without a description are never kept as whole ones.
+        """
+        silent = copy(self)
+        silent._describes = False
+        silent._name = f"{self._name.removesuffix(_SILENT)}{_SILENT}"
+        return silent
 
     def read(
         self,
@@ -104,10 +131,13 @@ class EmbeddedReader:
 
     @torch.inference_mode()
     def _read(self, batch: EvidenceBatch) -> list[Reading]:
-        probabilities, descriptions = self._model.read(self._model.projector(batch))
+        probabilities, said = self._model.read(
+            self._model.projector(batch), describe=self._describes
+        )
+        descriptions = said or [""] * len(probabilities)
         readings = []
         for levels, description in zip(probabilities.tolist(), descriptions, strict=True):
-            if any(p != p for row in levels for p in row):
+            if any(map(math.isnan, chain.from_iterable(levels))):
                 readings.append(
                     Reading("failed", reason="the model's probabilities are no numbers.")
                 )

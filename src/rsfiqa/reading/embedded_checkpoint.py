@@ -123,8 +123,7 @@ def load_embedded(folder: Path) -> EmbeddedCheckpoint:
                 f"the reader in {folder} was taught by another version (format, evidence, wording "
                 f"{found}; this version reads {wanted}); teach it anew."
             )
-        sizes = {**config["projector"], "content": tuple(config["projector"]["content"])}
-        projector = Projector(ProjectorConfig(**sizes))
+        projector = Projector(ProjectorConfig.from_dict(config["projector"]))
         projector.load_state_dict({name: value.float() for name, value in tensors.items()})
         return EmbeddedCheckpoint(
             projector=projector.eval(),

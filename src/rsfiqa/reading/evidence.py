@@ -37,8 +37,7 @@ class RegionEvidence:
             without cells repeats the whole.
         pixels: `[K, P]`, see `rsfiqa.reading.pixel_evidence`.
         geometry: `[K, 5]`, log of the area, middle and extent in parts of the picture.
-        context: `[D]`, the whole picture: mean and deviation of every channel over the grid.
-        context_pixels: `[P]`, the pixel statistics of the whole picture.
+        context: `[P]`, the pixel statistics of the whole picture.
     """
 
     features: Tensor
@@ -46,7 +45,6 @@ class RegionEvidence:
     pixels: Tensor
     geometry: Tensor
     context: Tensor
-    context_pixels: Tensor
 
 
 @torch.inference_mode()
@@ -66,7 +64,6 @@ def region_evidence(
     coverage = torch.from_numpy(_coverage(partition.labels, len(partition), rows, columns))
     weights = _normalised(coverage.square())
     mean, deviation = _moments(weights, flat)
-    whole_mean, whole_deviation = _moments(torch.full((1, len(flat)), 1 / len(flat)), flat)
     deepest = grid.semantic[0].float().cpu()
     deepest = deepest[-(len(deepest) // grid.depths) :].flatten(1).T
     seen = pixel_evidence(pixels, partition.labels, len(partition))
@@ -76,8 +73,7 @@ def region_evidence(
         parts=_parts(coverage, middles, deepest, rows, columns),
         pixels=torch.from_numpy(seen[:-1]),
         geometry=geometry,
-        context=torch.cat([whole_mean, whole_deviation], 1)[0],
-        context_pixels=torch.from_numpy(seen[-1]),
+        context=torch.from_numpy(seen[-1]),
     )
 
 

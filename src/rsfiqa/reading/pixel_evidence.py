@@ -72,9 +72,8 @@ def pixel_evidence(pixels: npt.NDArray[np.uint8], labels: npt.NDArray[Any], regi
             smaller = _blurred(smaller)
         found.append(pool.shares(_log_scale(_gradient(smaller, scale)), _LOG_BINS))
     grain = np.abs(_laplacian(light))
-    found.append(pool.shares(_log_scale(grain), _LOG_BINS))
-    for opponent in (red_green, yellow_blue):
-        found.append(pool.shares(_log_scale(np.abs(_laplacian(opponent))), _LOG_BINS))
+    opponents = [np.abs(_laplacian(values)) for values in (red_green, yellow_blue)]
+    found += [pool.shares(_log_scale(values), _LOG_BINS) for values in (grain, *opponents)]
     mean = _box(light, 9)
     contrast = np.sqrt(np.maximum(_box(light**2, 9) - mean**2, 0))
     found.append(pool.shares(_log_scale(contrast), _LOG_BINS))

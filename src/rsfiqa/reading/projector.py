@@ -8,14 +8,19 @@ four finer tokens, one for each quarter of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from rsfiqa.encoders.grid import CELL
 from rsfiqa.reading.evidence import GEOMETRY, PARTS, RegionEvidence
+from rsfiqa.reading.pixel_evidence import PIXEL_EVIDENCE
+
+if TYPE_CHECKING:
+    from rsfiqa.encoders.grid import GridEncoder
 
 
 @dataclass(frozen=True)
@@ -25,24 +30,28 @@ class ProjectorConfig:
     Attributes:
         features, parts, pixels: widths of `RegionEvidence.features`, of one part, and of the pixel
             statistics.
-        content: where in `features` the means of the deepest map lie, `(start, end)`.
+        fine: where in `features` the maps lie that see faults: shallow, or at native resolution;
+            `(start, end)` of each.
+        content: the same of the maps that see what things are: deep ones.
         width: of the language model's embeddings.
-        hidden: of the projector's layers.
-        context: width to which what is known of the whole picture is reduced.
+        hidden: of the layers that make tokens.
+        pixel_hidden, fine_hidden, context_hidden: widths to which each kind of evidence of quality
+            is brought by itself. Apart, and few: joined in one wide layer they were learnt by heart.
         quality_tokens, content_tokens: how many soft tokens of each kind.
-        dropout: in training.
     """
 
     features: int
     parts: int
     pixels: int
-    content: tuple[int, int]
+    fine: tuple[tuple[int, int], ...]
+    content: tuple[tuple[int, int], ...]
     width: int
-    hidden: int = 384
-    context: int = 128
+    hidden: int = 512
+    pixel_hidden: int = 384
+    fine_hidden: int = 256
+    context_hidden: int = 64
     quality_tokens: int = 4
     content_tokens: int = 2
-    dropout: float = 0.1
 
     @property
     def tokens(self) -> int:
@@ -52,42 +61,109 @@ class ProjectorConfig:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ProjectorConfig:
+        """Read back what `to_dict` gave, through JSON too.
+
+        Raises:
+            TypeError: a size is missing or unknown.
+        """
+        spans = {
+            name: tuple((int(start), int(end)) for start, end in data[name])
+            for name in ("fine", "content")
+            if name in data
+        }
+        return cls(**{**data, **spans})
+
+    @classmethod
+    def of(cls, encoder: GridEncoder, width: int, **sizes: int) -> ProjectorConfig:
+        """The sizes for an encoder's features.
+
+        Fine are the first backbone's shallowest map and all maps of backbones at native resolution
+        down to a sixteenth of it; content are the first backbone's two deepest maps and the deepest
+        of every other.
+        """
+        fine: list[tuple[int, int]] = []
+        content: list[tuple[int, int]] = []
+        whole = sum(encoder.groups)
+        groups = iter(encoder.groups)
+        at = 0
+        for number, backbone in enumerate(encoder.backbones):
+            native = backbone.input_size == "native"
+            last = len(backbone.channels) - 1
+            for depth, reduction in enumerate(backbone.reductions):
+                size = next(groups)
+                if (native and reduction <= CELL) or (not native and depth == 0):
+                    fine += [(at, at + size), (whole + at, whole + at + size)]
+                if depth == last or (number == 0 and depth == last - 1):
+                    content.append((at, at + size))
+                at += size
+        return cls(
+            features=2 * whole,
+            parts=encoder.backbones[0].channels[-1],
+            pixels=PIXEL_EVIDENCE,
+            fine=tuple(fine),
+            content=tuple(content),
+            width=width,
+            **sizes,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class EvidenceBatch:
     """Evidence of N regions of any pictures, side by side.
 
     Attributes:
-        quality: `[N, Q]`: features, pixels and geometry.
-        context: `[N, C]`: the picture's features and pixels.
+        features: `[N, F]`.
+        pixels: `[N, P]`: pixel statistics and geometry.
+        context: `[N, C]`: the picture's pixel statistics.
         parts: `[N, 4, S]`.
     """
 
-    quality: Tensor
+    features: Tensor
+    pixels: Tensor
     context: Tensor
     parts: Tensor
 
     @classmethod
     def of(cls, pictures: Sequence[RegionEvidence]) -> EvidenceBatch:
         """All regions of the pictures, in order."""
-        quality = [torch.cat([e.features, e.pixels, e.geometry], 1) for e in pictures]
-        context = [
-            torch.cat([e.context, e.context_pixels]).expand(len(e.features), -1) for e in pictures
-        ]
-        parts = [e.parts for e in pictures]
-        return cls(torch.cat(quality), torch.cat(context), torch.cat(parts))
+        return cls(
+            torch.cat([e.features for e in pictures]),
+            torch.cat([torch.cat([e.pixels, e.geometry], 1) for e in pictures]),
+            torch.cat([e.context.expand(len(e.features), -1) for e in pictures]),
+            torch.cat([e.parts for e in pictures]),
+        )
+
+    @classmethod
+    def joined(cls, batches: Sequence[EvidenceBatch]) -> EvidenceBatch:
+        """Several batches one behind the other."""
+        return cls(*(torch.cat(values) for values in zip(*map(astuple, batches), strict=True)))
 
     def __len__(self) -> int:
-        return len(self.quality)
+        return len(self.features)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> EvidenceBatch:
+        """The same with every tensor changed."""
+        return EvidenceBatch(*map(change, astuple(self)))
 
     def at(self, index: Tensor) -> EvidenceBatch:
         """Some of the regions."""
-        return EvidenceBatch(self.quality[index], self.context[index], self.parts[index])
+        return self.map(lambda values: values[index])
 
     def to(self, device: torch.device | str) -> EvidenceBatch:
-        return EvidenceBatch(
-            self.quality.to(device), self.context.to(device), self.parts.to(device)
-        )
+        return self.map(lambda values: values.to(device))
+
+    def float(self) -> EvidenceBatch:
+        return self.map(Tensor.float)
+
+    def half(self) -> EvidenceBatch:
+        return self.map(Tensor.half)
+
+
+def astuple(batch: EvidenceBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The tensors of a batch, without copies (as `dataclasses.astuple` would make)."""
+    return batch.features, batch.pixels, batch.context, batch.parts
 
 
 class Projector(nn.Module):
@@ -96,34 +172,39 @@ class Projector(nn.Module):
     def __init__(self, config: ProjectorConfig) -> None:
         super().__init__()
         self.config = config
-        quality = config.features + config.pixels + GEOMETRY
-        context = config.features + config.pixels
         hidden = config.hidden
-        for name, width in (("quality", quality), ("context", context), ("part", config.parts)):
+        self.register_buffer("fine_index", _index(config.fine), persistent=False)
+        self.register_buffer("content_index", _index(config.content), persistent=False)
+        fine, content = len(_index(config.fine)), len(_index(config.content))
+        widths = {
+            "features": config.features,
+            "pixels": config.pixels + GEOMETRY,
+            "context": config.pixels,
+            "part": config.parts,
+        }
+        for name, width in widths.items():
             self.register_buffer(f"{name}_mean", torch.zeros(width))
             self.register_buffer(f"{name}_scale", torch.ones(width))
-        self.context = nn.Linear(context, config.context)
-        self.quality = nn.Sequential(
-            nn.Dropout(config.dropout),
-            nn.Linear(quality, hidden),
-        )
+        self.pixels = _reduced(widths["pixels"], config.pixel_hidden, 0.1)
+        self.fine = _reduced(fine, config.fine_hidden, 0.2)
+        self.context = _reduced(widths["context"], config.context_hidden, 0.2)
+        joined = config.pixel_hidden + config.fine_hidden + config.context_hidden
         self.mix = nn.Sequential(
             nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(hidden + config.context, hidden),
+            nn.Dropout(0.3),
+            nn.Linear(joined, hidden),
             nn.GELU(),
+            nn.Dropout(0.3),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Dropout(0.3),
         )
         self.quality_out = nn.Linear(hidden, config.quality_tokens * config.width)
-        start, end = config.content
-        self.content = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(end - start, hidden), nn.GELU()
-        )
+        self.content = nn.Sequential(_reduced(content, hidden, 0.3), nn.GELU())
         self.content_out = nn.Linear(hidden, config.content_tokens * config.width)
-        self.part = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(config.parts, hidden), nn.GELU()
-        )
+        self.part = nn.Sequential(_reduced(config.parts, hidden, 0.3), nn.GELU())
         self.part_out = nn.Linear(hidden, config.width)
-        self.norm = nn.RMSNorm(config.width)
+        self.norm = nn.RMSNorm(config.width, eps=1e-6)
 
     def fit(self, evidence: EvidenceBatch, embedding_size: float) -> None:
         """Set what standardises the evidence, and the size of tokens.
@@ -133,7 +214,8 @@ class Projector(nn.Module):
             embedding_size: root mean square of the language model's embeddings.
         """
         for name, values in (
-            ("quality", evidence.quality),
+            ("features", evidence.features),
+            ("pixels", evidence.pixels),
             ("context", evidence.context),
             ("part", evidence.parts.flatten(0, 1)),
         ):
@@ -150,12 +232,15 @@ class Projector(nn.Module):
 
     def hidden(self, evidence: EvidenceBatch) -> tuple[Tensor, Tensor, Tensor]:
         """What is known before it becomes tokens: quality, content and parts."""
-        quality = self.standardised("quality", evidence.quality)
+        features = self.standardised("features", evidence.features)
+        fine = self.fine(features[:, self.fine_index])
+        pixels = self.pixels(self.standardised("pixels", evidence.pixels))
         context = self.context(self.standardised("context", evidence.context))
-        mixed = self.mix(torch.cat([self.quality(quality), context], 1))
-        start, end = self.config.content
-        content = self.content(quality[:, start:end])
-        return mixed, content, self.part(self.standardised("part", evidence.parts))
+        return (
+            self.mix(torch.cat([pixels, fine, context], 1)),
+            self.content(features[:, self.content_index]),
+            self.part(self.standardised("part", evidence.parts)),
+        )
 
     def tokens_of(self, hidden: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Soft tokens `[N, tokens, width]` of what `hidden` gave."""
@@ -174,3 +259,11 @@ class Projector(nn.Module):
 
     def forward(self, evidence: EvidenceBatch) -> Tensor:
         return self.tokens_of(self.hidden(evidence))
+
+
+def _reduced(wide: int, narrow: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(wide, narrow))
+
+
+def _index(spans: Sequence[tuple[int, int]]) -> Tensor:
+    return torch.cat([torch.arange(start, end) for start, end in spans])

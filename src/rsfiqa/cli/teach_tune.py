@@ -1,0 +1,298 @@
+"""`rsfiqa teach tune`: teach a reader with instruction data.
+
+The same command teaches the embedded reader on a processor and a vision-language model on GPUs:
+
+    rsfiqa teach tune SET --out DIR
+    accelerate launch -m rsfiqa teach tune SET --out DIR --reader hf:Qwen/Qwen2.5-VL-7B-Instruct
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rsfiqa.cli import common, outputs
+from rsfiqa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rsfiqa.learning.instructions import InstructionSet
+    from rsfiqa.learning.teaching import Pupil, StepReport
+    from rsfiqa.learning.teaching_config import TeachingConfig
+    from rsfiqa.learning.teaching_evidence import TaughtRegions
+
+_OWN = "the reader's own"
+
+
+def tune(
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="SET", help="Instruction data that rsfiqa teach data made."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the taught reader. An interrupted run goes on when the same command "
+            "is given again.",
+        ),
+    ],
+    reader: Annotated[
+        str,
+        typer.Option(
+            help="What is taught: embedded, or hf:MODEL, a vision-language model by hub id or "
+            "folder."
+        ),
+    ] = "embedded",
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="Settings as a JSON object; options given here win. It may set more than they "
+            'do, such as {"targets": ["q_proj", "v_proj"], "train_vision": true}.',
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the regions.", show_default=_OWN)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Regions a batch and process.", show_default=_OWN)
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches a weight update.", show_default=_OWN)
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of the adapter, at its peak.", show_default=_OWN)
+    ] = None,
+    projector_rate: Annotated[
+        float | None, typer.Option(help="Of the projector, at its peak.", show_default=_OWN)
+    ] = None,
+    rank: Annotated[int | None, typer.Option(help="Of the adapter.", show_default=_OWN)] = None,
+    alpha: Annotated[
+        int | None, typer.Option(help="Scale of the adapter, times its rank.", show_default=_OWN)
+    ] = None,
+    description_weight: Annotated[
+        float | None,
+        typer.Option(help="Of the loss on descriptions beside ratings.", show_default=_OWN),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="fp32, bf16, or 4bit for hf:MODEL.", show_default="bf16"),
+    ] = None,
+    held: Annotated[
+        float | None,
+        typer.Option(help="Part of the photographs kept for validation.", show_default="0.1"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything.", show_default="0")] = None,
+    checkpoint_every: Annotated[
+        int | None, typer.Option(help="Weight updates between checkpoints.", show_default="200")
+    ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(
+            metavar="crop|picture", help="What hf:MODEL is shown of a region.", show_default="crop"
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; auto under accelerate launch.")
+    ] = "auto",
+    quiet: common.QuietOption = False,
+) -> None:
+    """Teach a reader with instruction data.
+
+    Several GPUs, by accelerate:
+
+    `accelerate launch -m rsfiqa teach tune SET --out DIR --reader hf:Qwen/Qwen2.5-VL-7B-Instruct`
+    """
+    from rsfiqa.learning.instructions import read_instructions
+    from rsfiqa.learning.teaching_config import read_settings
+
+    options = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "accumulate": accumulate,
+        "learning_rate": learning_rate,
+        "projector_rate": projector_rate,
+        "rank": rank,
+        "alpha": alpha,
+        "description_weight": description_weight,
+        "precision": precision,
+        "held": held,
+        "seed": seed,
+        "checkpoint_every": checkpoint_every,
+        "view": view,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = _settings(reader, {**(read_settings(config) if config else {}), **given})
+    whole = read_instructions(data)
+    training, validation = whole.split(settings.held, seed=settings.seed)
+    if not training.count_regions().regions:
+        raise ConfigError(
+            f"of the {len(whole)} pictures in {data} none with regions is left to learn from; make "
+            "more instruction data, or hold fewer back (--held)."
+        )
+    outputs.require_writable_folder(out)
+    with warnings.catch_warnings():
+        # Libraries' remarks to each other, such as peft's use of a name that transformers changed.
+        warnings.simplefilter("ignore")
+        _Run(reader, settings, data, out, device, quiet).teach(training, validation)
+
+
+def _settings(reader: str, values: Mapping[str, Any]) -> TeachingConfig:
+    from rsfiqa.learning.teaching_config import TeachingConfig, config_from
+
+    kind, _, model = reader.partition(":")
+    if reader == "embedded":
+        return config_from(TeachingConfig, values, reader)
+    if kind == "hf" and model:
+        from rsfiqa.learning.teaching_vlm import VLMTeachingConfig
+
+        return config_from(VLMTeachingConfig, values, reader)
+    raise ConfigError(f"what can be taught is embedded or hf:MODEL; got {reader!r}.")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call of the command, in one of its processes."""
+
+    reader: str
+    settings: TeachingConfig
+    data: Path
+    out: Path
+    device: str
+    quiet: bool
+
+    def teach(self, training: InstructionSet, validation: InstructionSet) -> None:
+        from rsfiqa.images import hash_file
+        from rsfiqa.learning.instructions import INSTRUCTIONS_FILE
+        from rsfiqa.learning.teaching import teach
+        from rsfiqa.learning.teaching_plan import Plan
+        from rsfiqa.learning.teaching_processes import join_processes
+
+        processes = join_processes(self.device)
+        talks = processes.is_main_process
+        shown = talks and not self.quiet and common.on_terminal()
+        make = _embedded_pupil if self.reader == "embedded" else _vlm_pupil
+        pupil, base = make(self, training, validation, processes, shown)
+        data = f"{self.data.resolve().name}#{hash_file(self.data / INSTRUCTIONS_FILE)[:8]}"
+        steps = Plan(len(pupil), self.settings, processes.num_processes).steps
+        with common.progress("teaching", steps, shown=shown) as advance:
+            figures = teach(
+                pupil,
+                self.settings,
+                self.out,
+                _teller(advance),
+                facts={"base": base, "data": data},
+                notes={"command": _command(processes.num_processes)},
+            )
+        if talks:
+            if self.reader == "embedded":
+                self._write_card()
+            self._say(figures)
+
+    def _write_card(self) -> None:
+        import json
+
+        from rsfiqa.learning.reader_card import embedded_card
+        from rsfiqa.reading.embedded_checkpoint import CONFIG
+
+        saved = json.loads((self.out / CONFIG).read_text(encoding="utf-8"))
+        card = embedded_card(saved["training"], self.out.resolve())
+        (self.out / "README.md").write_text(card, encoding="utf-8")
+
+    def _say(self, figures: Mapping[str, Any]) -> None:
+        """The figures to standard output, where it was written and how it is used to the other."""
+        from rsfiqa.learning.reader_card import figure_rows
+
+        rows = list(figure_rows(figures))
+        width = max((len(name) for name, _ in rows), default=0)
+        for name, value in rows:
+            typer.echo(f"{name:<{width}}  {value}")
+        if self.quiet:
+            return
+        folder = shlex.quote(str(self.out))
+        use = f"--reader embedded:{folder}"
+        if self.reader != "embedded":
+            chosen = getattr(self.settings, "view", "crop")
+            use = f"--reader {shlex.quote(self.reader)} --adapter {folder} --view {chosen}"
+        typer.echo(f"rsfiqa: taught; use it with {use}", err=True)
+
+
+def _teller(advance: common.Advance) -> Callable[[StepReport], None]:
+    """Moves a progress bar, also past the steps of an earlier run."""
+    done = 0
+
+    def tell(report: StepReport) -> None:
+        nonlocal done
+        word = f"levels {report.levels:.3f}  description {report.description:.3f}"
+        advance(report.step - done, word)
+        done = report.step
+
+    return tell
+
+
+def _command(processes: int) -> str:
+    launcher = f"accelerate launch --num_processes {processes} -m " if processes > 1 else ""
+    return launcher + " ".join(["rsfiqa", *map(shlex.quote, sys.argv[1:])])
+
+
+def _vlm_pupil(
+    run: _Run, training: InstructionSet, validation: InstructionSet, processes: Any, shown: bool
+) -> tuple[Pupil, str]:
+    """The model on this process's device, with what pins its weights."""
+    from rsfiqa.learning.teaching_vlm import VLMPupil, VLMTeachingConfig
+    from rsfiqa.reading.vlm_loading import load_vlm
+
+    settings = run.settings
+    if not isinstance(settings, VLMTeachingConfig):  # settings follow from the reader
+        raise ConfigError(f"{type(settings).__name__} holds no settings of {run.reader}.")
+    with processes.main_process_first():  # which fetches what the others then find
+        vlm = load_vlm(
+            run.reader.removeprefix("hf:"),
+            device=str(processes.device),
+            precision=settings.precision,  # type: ignore[arg-type]
+            max_pixels=settings.max_pixels,
+        )
+    label = vlm.label
+    return VLMPupil(vlm, training, validation, settings), label
+
+
+def _embedded_pupil(
+    run: _Run, training: InstructionSet, validation: InstructionSet, processes: Any, shown: bool
+) -> tuple[Pupil, str]:
+    """The untaught embedded reader, with what its evidence and weights are."""
+    from rsfiqa.encoders.build import build_encoder
+    from rsfiqa.learning.teaching_embedded import EmbeddedPupil
+    from rsfiqa.learning.teaching_evidence import EvidenceStore
+    from rsfiqa.reading.language_model import ASSET, load_language_model
+
+    with processes.main_process_first():
+        language = load_language_model()
+        encoder = build_encoder().eval()
+        if run.settings.precision == "bf16":
+            encoder.to_bf16()
+        store = EvidenceStore(run.data / "evidence", encoder)
+        total = len(training) + len(validation)
+        with common.progress("looking", total, shown=shown) as advance:
+            learnt = store.gather(training, lambda _: advance(1))
+            if validation.count_regions().regions:
+                held = store.gather(validation, lambda _: advance(1))
+            else:
+                held = _none_of(learnt)
+    pupil = EmbeddedPupil(language, encoder, learnt, held, run.settings)
+    return pupil, f"{ASSET}, {encoder.name} {encoder.precision}"
+
+
+def _none_of(regions: TaughtRegions) -> TaughtRegions:
+    import torch
+
+    from rsfiqa.learning.teaching_evidence import TaughtRegions as Regions
+
+    none = torch.tensor([], dtype=torch.long)
+    return Regions(regions.evidence.at(none), regions.ratings[none], (), ())
