@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
@@ -32,6 +33,54 @@ def reading(description: str | None = None, **values: float) -> Reading:
     """A reading that is ok: 4.5 in every dimension that is not given."""
     ratings = {d: rating(values.get(d, 4.5)) for d in DIMENSIONS}
     return Reading(status="ok", description=description, ratings=ratings)
+
+
+DESCRIPTIONS = (
+    "the sky",
+    "trees",
+    "a brown dog",
+    "A white dog on the left.",
+    "grass",
+    "a wall, orange",
+    "two people",
+    "Glass",
+    "a woman standing at the side of a long and winding road in the rain at night",
+)
+
+
+def level_ratings() -> st.SearchStrategy[Rating]:
+    """Any rating, often one that is sure."""
+    narrow = st.floats(1, 5).map(rating)
+    shares = st.lists(st.integers(0, 9), min_size=5, max_size=5).filter(any)
+    wide = shares.map(lambda p: Rating(tuple(x / sum(p) for x in p)))  # type: ignore[arg-type]
+    return st.one_of(st.sampled_from([4.0, 4.8]).map(rating), narrow, wide)
+
+
+def readings(
+    descriptions: st.SearchStrategy[str | None] | None = None,
+) -> st.SearchStrategy[Reading]:
+    """Any reading: most are ok, some absent or failed."""
+    said = st.sampled_from(DESCRIPTIONS) if descriptions is None else descriptions
+    ratings = st.fixed_dictionaries({d: level_ratings() for d in DIMENSIONS})
+    read = st.builds(Reading, st.just("ok"), said, ratings)
+    unread = st.sampled_from([Reading(), Reading(status="failed", reason="no answer\nat all.")])
+    return st.one_of(read, read, read, read, unread)
+
+
+@st.composite
+def read_assessments(
+    draw: st.DrawFn, descriptions: st.SearchStrategy[str | None] | None = None
+) -> Assessment:
+    """Any assessment of one to twelve regions with readings."""
+    rows, columns = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    count = rows * columns
+    labels = grid_labels(60, 80, rows, columns)
+    if draw(st.booleans()):
+        labels[0, 0] = labels.max() + 1
+        count += 1
+    numbers = st.lists(st.integers(1, 99), min_size=count, max_size=count)
+    found = draw(st.lists(readings(descriptions), min_size=count, max_size=count))
+    return assessment(labels, draw(numbers), draw(numbers), readings=dict(enumerate(found)))
 
 
 def assessment(

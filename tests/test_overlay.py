@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage import data
 
-from fake_assessments import assessment, grid_labels
+from fake_assessments import assessment, grid_labels, reading
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.report import draw_overlay
+from rsfiqa.report.key import wrap
 from rsfiqa.report.layers import place_labels, relative_attention
 from rsfiqa.report.outlines import trace_outlines
 from rsfiqa.report.palette import HEAT, QUALITY, ink_on, rgb_to_oklab
-from rsfiqa.types import Assessment
+from rsfiqa.types import Assessment, Reading
 
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision
 # deficiency", 2009: severity 1.0, on linear RGB.
@@ -129,6 +130,31 @@ def test_attention_is_shown_by_region_when_the_map_is_gone() -> None:
     weights = [r.weight for r in result.regions]
     np.testing.assert_allclose(relative[0, [0, -1]], [2 * w for w in weights], rtol=1e-5)
     draw_overlay(result, "attention")
+
+
+def test_what_was_read_stands_below_the_regions() -> None:
+    plain = fake(300, 400, 3, 4)
+    long = "a very " + "long " * 20 + "thing"
+    said = {k: reading(long, noise=2.0) for k in range(12)} | {0: reading("狗 <b>"), 1: Reading()}
+    read = fake(300, 400, 3, 4, readings=said)
+    width, height = draw_overlay(plain).size
+    shown = draw_overlay(read)
+    assert shown.width == width
+    assert height + 100 < shown.height < height + 1000
+    below = np.asarray(shown.convert("L"))[height:]
+    assert below.min() < 60, "there is text"
+    assert draw_overlay(read, "quality").size == draw_overlay(plain, "quality").size
+
+
+@given(st.text(max_size=300), st.integers(1, 40))
+def test_wrapped_text_is_the_start_of_the_text(text: str, width: int) -> None:
+    lines = wrap(text, width, len)
+    assert 1 <= len(lines) <= 3
+    assert text.startswith(" ".join(lines).removesuffix(" …"))
+    assert all(
+        len(line.removesuffix(" …")) <= width or " " not in line.removesuffix(" …")
+        for line in lines
+    )
 
 
 def test_an_unknown_kind_is_refused() -> None:

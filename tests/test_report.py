@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
@@ -57,6 +57,11 @@ class Page(HTMLParser):
             self.text += text
         if "td" in self.open or "th" in self.open:
             self.rows[-1][-1] += text
+
+    @property
+    def spaced(self) -> str:
+        """The text with single spaces."""
+        return " ".join(self.text.split())
 
     def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
         wanted = {name.rstrip("_"): value for name, value in attributes.items()}
@@ -149,9 +154,44 @@ def test_readings_are_shown() -> None:
         1: Reading(status="failed", reason="no answer"),
     }
     page = Page(render_report([fake(readings=readings)]))
-    assert "a clear blue sky" in page.text
-    assert "Could not be read: no answer" in page.text
-    assert "Ratings, 1 to 5 (best)" in page.text
+    assert "A clear blue sky: noisy, otherwise clean." in page.text
+    assert "The top could not be read: no answer." in page.text
+    assert "6 regions, 1 of them could not be read, 4 of them not read" in page.text
+    assert "Noise 2.0 poor" in page.spaced
+    assert "Sharpness 4.5 excellent" in page.spaced
+    assert len(page.all("li", class_="rating")) == 10, "five of the picture, five of the region"
+    assert page.all("li", class_="rating")[6]["title"] == "poor 100 %"
+    assert "for noise and artifacts, 5 means none" in page.text
+    titles = [title["aria-label"] or "" for title in page.all("use", class_="region")]
+    assert titles[0].endswith("the weight. A clear blue sky: noisy, otherwise clean.")
+    assert titles[2].endswith("of the weight")
+
+
+def test_a_page_without_readings_says_nothing_of_ratings() -> None:
+    page = Page(render_report([fake()]))
+    assert "Ratings" not in page.text
+    assert not page.all("ul", class_="ratings")
+    assert not page.all("tr", class_="detail")
+
+
+def test_the_heaviest_region_comes_first() -> None:
+    result = fake(3, 4)
+    *regions, _ = Page(render_report([result])).rows[1:]
+    weights = [result.regions[int(row[0])].weight for row in regions]
+    assert weights == sorted(weights, reverse=True)
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=25, deadline=None)
+def test_whatever_a_reader_writes_the_page_stays_a_page(description: str) -> None:
+    read = {
+        0: reading(description, noise=2.0),
+        1: Reading(status="failed", reason=f"x{description}"),
+    }
+    page = Page(render_report([assessment([[0, 1]], [50, 60], readings=read)]))
+    assert len(page.all("script")) == 1
+    assert len(page.all("p", class_="said")) == 1
+    assert len(page.all("p", class_="said unread")) == 1
 
 
 def test_an_assessment_from_json_is_shown_without_its_photo() -> None:

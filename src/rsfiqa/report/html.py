@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +20,13 @@ from rsfiqa.errors import RsfiqaError
 from rsfiqa.report.layers import Labels, labels_at, place_labels, preview_of, relative_attention
 from rsfiqa.report.outlines import TOLERANCE, Outlines, Points, trace_outlines
 from rsfiqa.report.palette import HEAT, QUALITY, ink_on, quality_hex
+from rsfiqa.report.readings import mean_ratings, said_of
 from rsfiqa.report.templates import Html, asset, fill, join
-from rsfiqa.summary import score_text
+from rsfiqa.sentences import region_sentences
+from rsfiqa.sentences.numbers import count_text, score_text
 
 if TYPE_CHECKING:
-    from rsfiqa.types import Assessment, ModelInfo, Reading, RegionAssessment
+    from rsfiqa.types import Assessment, ModelInfo, RegionAssessment
 
 _PHOTO_SIDE = 1600
 _THUMBNAIL_SIDE = 320
@@ -35,7 +38,6 @@ _TENTHS = 10
 _PIXELS_SHOW_BELOW = 256
 _HEAT_PERCENTILE = 99.7
 _TAG_BOX = (62.0, 18.0)
-_PLAIN_WORDS = {"color": "colour"}
 
 
 def save_report(
@@ -48,7 +50,8 @@ def save_report(
 
     The page needs no network and no other file: pictures, styles and script are inside. Each
     picture is shown with its regions (borders, scores, quality and attention as layers) beside a
-    table of scores, weights and contributions that add up to the picture's score. It can be read
+    table of scores, weights and contributions that add up to the picture's score, the heaviest
+    region first, each with what was read of it: a sentence and five ratings. It can be read
     without a script, by keyboard, and on a telephone. The same input gives the same bytes.
 
     Args:
@@ -77,12 +80,14 @@ def render_report(
     """The page that `save_report` writes, as text."""
     pictures, cards, names = [], [], []
     models: dict[ModelInfo, None] = {}
+    read = False
     # Once through, one at a time: the sequence may load its assessments as they are asked for.
     for i, assessment in enumerate(assessments):
         pictures.append(_picture(assessment, f"p{i}"))
         cards.append(_card(assessment, f"p{i}"))
         names.append(assessment.image)
         models[assessment.model] = None
+        read = read or assessment.ratings is not None
     listed = [fill("failure.html", name=name, reason=reason) for name, reason in failures]
     script = asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -100,6 +105,7 @@ def render_report(
         failures=fill("failures.html", items=join(listed)) if listed else "",
         pictures=join(pictures),
         models=join([_model(model) for model in models]),
+        ratings_note=fill("ratings_note.html") if read else "",
     )
 
 
@@ -168,6 +174,8 @@ def _picture(assessment: Assessment, anchor: str) -> Html:
     areas = apportion([100 * r.area for r in a.regions], 100, 1)
     weights = apportion([100 * r.weight for r in a.regions], 100, 1)
     parts = apportion([r.weight * r.score for r in a.regions], a.score, 2)
+    said = region_sentences(a)
+    order = sorted(range(len(a.regions)), key=lambda k: (-a.regions[k].weight, k))
     return fill(
         "picture.html",
         anchor=anchor,
@@ -176,10 +184,10 @@ def _picture(assessment: Assessment, anchor: str) -> Html:
         level=a.level,
         color=quality_hex(a.score),
         ink=_ink(a.score),
-        facts=f"{a.width} × {a.height} pixels, {len(a.regions)} region{'s'[: len(a.regions) > 1]}",
+        facts=_facts(a),
         summary=a.summary,
         notes=_notes(a),
-        ratings=_ratings(a.ratings),
+        ratings=mean_ratings(a.ratings),
         width=a.width,
         height=a.height,
         canvas_class=" pixels" if max(a.width, a.height) < _PIXELS_SHOW_BELOW else "",
@@ -201,14 +209,11 @@ def _picture(assessment: Assessment, anchor: str) -> Html:
                 for k in outlines.rings
             ]
         ),
-        regions=join([_region(a.regions[k], anchor, areas[k], weights[k]) for k in outlines.rings]),
-        tags=_tags(a, labels),
-        rows=join(
-            [
-                _row(region, *shown)
-                for region, *shown in zip(a.regions, areas, weights, parts, strict=True)
-            ]
+        regions=join(
+            [_region(a.regions[k], anchor, said[k], areas[k], weights[k]) for k in outlines.rings]
         ),
+        tags=_tags(a, labels),
+        rows=join([_row(a.regions[k], said[k], areas[k], weights[k], parts[k]) for k in order]),
         sum=apportion([a.score], a.score, 2)[0],
     )
 
@@ -233,13 +238,24 @@ def _path(lines: Sequence[Points], *, closed: bool) -> str:
     return "".join(parts)
 
 
-def _region(region: RegionAssessment, anchor: str, area: str, weight: str) -> Html:
+def _facts(assessment: Assessment) -> str:
+    counts = Counter(region.reading.status for region in assessment.regions)
+    text = f"{assessment.width} × {assessment.height} pixels, "
+    text += count_text(len(assessment.regions), "region")
+    if counts["failed"]:
+        text += f", {counts['failed']} of them could not be read"
+    if counts["ok"] and counts["absent"]:
+        text += f", {counts['absent']} of them not read"
+    return text
+
+
+def _region(region: RegionAssessment, anchor: str, sentence: str, area: str, weight: str) -> Html:
     label = (
         f"Region {region.id}: score {score_text(region.score, 1)}, {region.level}; "
         f"{area} % of the picture; {weight} % of the weight"
     )
-    if region.reading.description:
-        label += f"; {region.reading.description}"
+    if region.reading.status != "absent":  # whose sentence says the same again
+        label += f". {sentence}"
     return fill("region.html", anchor=anchor, id=region.id, label=label)
 
 
@@ -265,7 +281,9 @@ def _tags(assessment: Assessment, labels: Labels) -> Html:
     )
 
 
-def _row(region: RegionAssessment, area: str, weight: str, contribution: str) -> Html:
+def _row(
+    region: RegionAssessment, sentence: str, area: str, weight: str, contribution: str
+) -> Html:
     return fill(
         "row.html",
         id=region.id,
@@ -275,36 +293,7 @@ def _row(region: RegionAssessment, area: str, weight: str, contribution: str) ->
         area=area,
         weight=weight,
         contribution=contribution,
-        detail=_detail(region.reading),
-    )
-
-
-def _detail(reading: Reading) -> Html:
-    if reading.status == "failed":
-        return fill("detail.html", text=f"Could not be read: {reading.reason}")
-    if reading.status == "absent":
-        return Html("")
-    described = fill("description.html", text=reading.description or "")
-    return fill("detail.html", text=join([described, _ratings(reading.values)]))
-
-
-def _ratings(values: dict[str, float] | None) -> Html:
-    if values is None:
-        return Html("")
-    return fill(
-        "ratings.html",
-        items=join(
-            [
-                fill(
-                    "rating.html",
-                    dimension=_PLAIN_WORDS.get(dimension, dimension),
-                    percent=f"{(value - 1) * 25:.0f}",
-                    color=QUALITY.hex((value - 1) / 4),
-                    value=f"{value:.1f}",
-                )
-                for dimension, value in values.items()
-            ]
-        ),
+        detail=said_of(region.reading, sentence),
     )
 
 

@@ -42,8 +42,8 @@ def draw_overlay(
 
     Args:
         assessment: the assessment to show.
-        kind: `regions` draws region borders, each region's number and its score; `attention`
-            draws where the score comes from, as a heat map over the greyed picture; `quality`
+        kind: `regions` draws region borders, each region's number and its score, and below them
+            what was read of the eight heaviest; `attention` draws where the score comes from, as a heat map over the greyed picture; `quality`
             tints every region by its score.
         picture: the assessed picture (upright, at any size), needed only when the assessment
             was read back from JSON.

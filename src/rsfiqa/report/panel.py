@@ -1,4 +1,4 @@
-"""The frame of an overlay: title, legend, and the tags that stand on regions."""
+"""The frame of an overlay: title, legend and key, and the tags that stand on regions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from rsfiqa.report.key import draw_key
 from rsfiqa.report.palette import HEAT, QUALITY, ColorScale, ink_on
-from rsfiqa.summary import score_text
+from rsfiqa.sentences.numbers import score_text
 from rsfiqa.types import LEVELS
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def draw_tag(number: str | None, score: float, size: float) -> Image.Image:
 def draw_panel(
     picture: Image.Image, assessment: Assessment, kind: str, most_attention: float = 1.0
 ) -> Image.Image:
-    """Set a drawn picture between its title line and its legend."""
+    """Set a drawn picture between its title line and its legend; with regions, what they show."""
     size = max(14.0, max(picture.size) / 52)
     margin = round(size * 0.9)
     title = _title(assessment, kind, size)
@@ -81,15 +82,18 @@ def draw_panel(
         else _quality_legend(width, size, assessment.score)
     )
     gap = round(size * 0.7)
-    panel = Image.new(
-        "RGB",
-        (width + 2 * margin, title.height + picture.height + legend.height + 2 * margin + 2 * gap),
-        _PAPER,
-    )
-    panel.paste(title, (margin, margin))
-    top = margin + title.height + gap
-    panel.paste(picture, (margin + (width - picture.width) // 2, top))
-    panel.paste(legend, (margin, top + picture.height + gap))
+    parts = [title, picture, legend]
+    if kind == "regions":
+        font = _font(round(size))
+        key = draw_key(assessment, width, font, size, paper=_PAPER, ink=_INK)
+        parts += [] if key is None else [key]
+    height = sum(part.height for part in parts) + (len(parts) - 1) * gap
+    panel = Image.new("RGB", (width + 2 * margin, height + 2 * margin), _PAPER)
+    top = margin
+    for part in parts:
+        left = margin + ((width - part.width) // 2 if part is picture else 0)
+        panel.paste(part, (left, top))
+        top += part.height + gap
     return panel
 
 
