@@ -12,6 +12,7 @@ import torch
 from rsfiqa.encoders.build import build_encoder
 from rsfiqa.encoders.grid import GridEncoder, to_tensor
 from rsfiqa.errors import AssetError, ConfigError
+from rsfiqa.partition import Partition
 from rsfiqa.reading.embedded import REGIONS_AT_ONCE, EmbeddedReader
 from rsfiqa.reading.embedded_checkpoint import CONFIG, PROJECTOR, load_embedded, save_embedded
 from rsfiqa.regions.grid import GridSegmenter
@@ -57,6 +58,16 @@ def test_a_picture_over_the_budget_is_read(reader: EmbeddedReader) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (900, 1100, 3), np.uint8)
     readings = reader.read(pixels, GridSegmenter(2).segment(pixels, None))
     assert [reading.status for reading in readings] == ["ok"] * 4
+
+
+def test_a_region_too_thin_to_be_seen_fails_and_moves_no_other(reader: EmbeddedReader) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
+    labels = np.zeros((1500, 2000), np.int32)
+    labels[:, 1000:] = 2
+    labels[0, 0] = 1
+    readings = reader.read(pixels, Partition(labels))
+    assert [reading.status for reading in readings] == ["ok", "failed", "ok"]
+    assert "too thin" in (readings[1].reason or "")
 
 
 def test_more_regions_than_are_read_at_once(cat: Any, reader: EmbeddedReader) -> None:

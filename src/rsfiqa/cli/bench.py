@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from rsfiqa.cli import outputs
+from rsfiqa.cli.bench_read import read
 from rsfiqa.cli.bench_segment import segment
 
 app = typer.Typer(
-    help="Measure speed, memory, locality and segmentation on this machine.", no_args_is_help=True
+    help="Measure speed, memory, locality, segmentation and reading on this machine.",
+    no_args_is_help=True,
 )
 app.command()(segment)
+app.command()(read)
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
 

@@ -97,9 +97,9 @@ class EvidenceStore:
         found = self._read(path)
         if found is None:
             pixels = resize_to_budget(load_image(instruction.image).pixels, PIXEL_BUDGET)
-            partition = instruction.partition.resize(*pixels.shape[:2])
-            grid = self.encoder(to_tensor(pixels))
-            found = region_evidence(pixels, partition, grid)
+            device = next(self.encoder.parameters()).device
+            grid = self.encoder(to_tensor(pixels).to(device))
+            found = region_evidence(pixels, instruction.partition, grid)
             tensors = {name: getattr(found, name).half().contiguous() for name in _FIELDS}
             write_whole(path, save(tensors))
         return found

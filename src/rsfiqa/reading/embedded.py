@@ -18,7 +18,7 @@ from rsfiqa.devices import Precision, require_precision
 from rsfiqa.images import PIXEL_BUDGET, resize_to_budget
 from rsfiqa.partition import Partition
 from rsfiqa.reading.embedded_checkpoint import EmbeddedCheckpoint, default_folder, load_embedded
-from rsfiqa.reading.evidence import region_evidence
+from rsfiqa.reading.evidence import labels_at, region_evidence
 from rsfiqa.reading.language_model import LanguageModel, load_language_model, merge_lora
 from rsfiqa.reading.projector import EvidenceBatch
 from rsfiqa.reading.region_model import RegionLanguageModel
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 REGIONS_AT_ONCE = 32
 _SILENT = "+ratings-only"
+_UNSEEN = "the region is too thin to be seen at the size that pictures are read at."
 
 
 class EmbeddedReader:
@@ -120,14 +121,16 @@ class EmbeddedReader:
     ) -> Sequence[Reading]:
         """One reading a region; see `rsfiqa.reading.base.Reader`."""
         small = resize_to_budget(pixels, PIXEL_BUDGET)
-        if small.shape != pixels.shape:
-            partition = partition.resize(*small.shape[:2])
         evidence = region_evidence(small, partition, grid or self._encode(small))
         batch = EvidenceBatch.of([evidence]).to(self._device)
         readings: list[Reading] = []
         for chunk in torch.arange(len(batch)).split(REGIONS_AT_ONCE):
             readings += self._read(batch.at(chunk))
-        return readings
+        seen = np.bincount(labels_at(partition, *small.shape[:2]).ravel(), minlength=len(partition))
+        return [
+            reading if pixels_seen else Reading("failed", reason=_UNSEEN)
+            for reading, pixels_seen in zip(readings, seen, strict=True)
+        ]
 
     @torch.inference_mode()
     def _read(self, batch: EvidenceBatch) -> list[Reading]:

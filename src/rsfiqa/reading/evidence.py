@@ -55,18 +55,20 @@ def region_evidence(
 
     Args:
         pixels: RGB `[H, W, 3]`, the picture that was encoded.
-        partition: of that size.
+        partition: of that size, or of the picture's full size. A region that is seen in no pixel at
+            the smaller size (see `labels_at`) gets zeros, of which nothing can be said.
         grid: its features, a batch of one.
     """
+    labels = labels_at(partition, *pixels.shape[:2])
     maps = grid.positions[0].float().cpu()
     rows, columns = maps.shape[-2:]
     flat = maps.flatten(1).T
-    coverage = torch.from_numpy(_coverage(partition.labels, len(partition), rows, columns))
+    coverage = torch.from_numpy(_coverage(labels, len(partition), rows, columns))
     weights = _normalised(coverage.square())
     mean, deviation = _moments(weights, flat)
     deepest = grid.semantic[0].float().cpu()
     deepest = deepest[-(len(deepest) // grid.depths) :].flatten(1).T
-    seen = pixel_evidence(pixels, partition.labels, len(partition))
+    seen = pixel_evidence(pixels, labels, len(partition))
     geometry, middles = _geometry(coverage, rows, columns, partition)
     return RegionEvidence(
         features=torch.cat([mean, deviation], 1),
@@ -75,6 +77,15 @@ def region_evidence(
         geometry=geometry,
         context=torch.from_numpy(seen[-1]),
     )
+
+
+def labels_at(partition: Partition, height: int, width: int) -> npt.NDArray[Any]:
+    """The label map at another size by nearest neighbour; ids stay, even where they vanish."""
+    if (partition.height, partition.width) == (height, width):
+        return partition.labels
+    rows = (np.arange(height) + 0.5) * partition.height / height
+    columns = (np.arange(width) + 0.5) * partition.width / width
+    return partition.labels[rows.astype(int)[:, None], columns.astype(int)[None]]
 
 
 def _coverage(
