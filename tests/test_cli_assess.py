@@ -69,7 +69,14 @@ def assessor(monkeypatch: pytest.MonkeyPatch) -> FakeAssessor:
         fake.options = options
         return fake
 
+    make_reader = common.make_reader
+
+    def read(reader: str, **options: Any) -> Any:
+        # The default reader's weights are not what is tested here.
+        return make_reader("none" if reader == "embedded" else reader, **options)
+
     monkeypatch.setattr(common, "make_assessor", make)
+    monkeypatch.setattr(common, "make_reader", read)
     return fake
 
 

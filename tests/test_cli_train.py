@@ -63,7 +63,7 @@ def tiny_backbones(
 
     monkeypatch.setattr(train_module, "parse_backbone", parse)
     cache = str(tmp_path / "cache")
-    backbones = ("--backbone", "tiny:0", "--backbone", "tiny:1")
+    backbones = ("--backbone", "tiny:0", "--backbone", "tiny:1", "--reader", "none")
     return (*backbones, "--cache", cache, "--epochs", "1", "--spoiled", "3")
 
 
@@ -83,7 +83,9 @@ def test_train_then_assess_then_evaluate(
     assert f"written to {tmp_path / 'model'}" in trained.stderr
     assert not trained.stdout, "figures of the way go to standard error"
 
-    result = RSFIQA.from_pretrained(tmp_path / "model").assess(folder / "picture-00.png")
+    result = RSFIQA.from_pretrained(tmp_path / "model", reader="none").assess(
+        folder / "picture-00.png"
+    )
     assert result.model.scorer.startswith("mine-")
 
     out = tmp_path / "evaluation"
@@ -439,7 +441,9 @@ def test_bench_locality_prints_a_table_and_writes_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model_folder: Path
 ) -> None:
     monkeypatch.setattr(
-        common, "make_assessor", lambda **_: RSFIQA.from_pretrained(tiny_model_folder)
+        common,
+        "make_assessor",
+        lambda **_: RSFIQA.from_pretrained(tiny_model_folder, reader="none"),
     )
     monkeypatch.setenv("COLUMNS", "120")
     pictures = tmp_path / "pictures"
@@ -459,7 +463,9 @@ def test_bench_locality_of_no_photographs_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model_folder: Path
 ) -> None:
     monkeypatch.setattr(
-        common, "make_assessor", lambda **_: RSFIQA.from_pretrained(tiny_model_folder)
+        common,
+        "make_assessor",
+        lambda **_: RSFIQA.from_pretrained(tiny_model_folder, reader="none"),
     )
     require_one_sentence(rsfiqa("bench", "locality", tmp_path), 1, "at least two regions")
 

@@ -126,7 +126,7 @@ def test_the_second_time_nothing_is_computed_by_any_process(
     first = FeatureCache(tmp_path / "cache", make_extractor())
     before = [first.clean(pictures[0]), first.spoiled(pictures[0], PLAN)]
     other = FeatureCache(tmp_path / "cache", make_extractor())
-    monkeypatch.setattr(other.extractor, "extract", fail)
+    monkeypatch.setattr(other.extractor, "encode_and_segment", fail)
     after = [other.clean(pictures[0]), other.spoiled(pictures[0], PLAN)]
     assert before[0][1] == after[0][1]  # type: ignore[index]
     assert after[1] is not None
@@ -144,7 +144,7 @@ def test_a_copy_of_a_picture_is_the_same_picture(
     moved = tmp_path / "other" / "name.png"
     moved.parent.mkdir()
     moved.write_bytes(pictures[0].read_bytes())
-    monkeypatch.setattr(extractor, "extract", fail)
+    monkeypatch.setattr(extractor, "encode_and_segment", fail)
     cache.clean(moved)
 
 

@@ -170,14 +170,16 @@ def test_an_assessment_uses_them_and_says_so(
 ) -> None:
     partition = halves(96, 128, 40)
     save_partition(partition, masks / "cat", "png")
-    model = RSFIQA.from_pretrained(tiny_model_folder, regions=masks, device="cpu")
+    model = RSFIQA.from_pretrained(tiny_model_folder, regions=masks, device="cpu", reader="none")
     result = model.assess(crop, name="cat")
     assert result.partition == partition
     assert result.model.segmenter == GivenRegions(masks).identity("cat")
     assert model.info.segmenter == "given"
     (missing,) = model.assess_batch([crop], names=["dog"], on_error="return")
     assert isinstance(missing, DataError)
-    plain = RSFIQA.from_pretrained(tiny_model_folder, segmenter="grid:2", device="cpu")
+    plain = RSFIQA.from_pretrained(
+        tiny_model_folder, segmenter="grid:2", device="cpu", reader="none"
+    )
     same = plain.assess(crop, partition=partition)
     assert same.score == result.score
     assert same.model.segmenter == "given"

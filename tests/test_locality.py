@@ -37,7 +37,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def assessor(tiny_model_folder: Path) -> RSFIQA:
-    return RSFIQA.from_pretrained(tiny_model_folder)
+    return RSFIQA.from_pretrained(tiny_model_folder, reader="none")
 
 
 @pytest.fixture(scope="module")

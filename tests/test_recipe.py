@@ -64,7 +64,7 @@ def test_a_trained_scorer_assesses_new_pictures(
     checkpoint: Checkpoint, tmp_path: Path, folder: Path
 ) -> None:
     save_checkpoint(checkpoint, tmp_path / "model")
-    assessor = RSFIQA.from_pretrained(tmp_path / "model")
+    assessor = RSFIQA.from_pretrained(tmp_path / "model", reader="none")
     result = assessor.assess(folder / "picture-00.png")
     assert math.isfinite(result.score)
     added = sum(region.weight * region.score for region in result.regions)
@@ -77,7 +77,7 @@ def test_what_is_learned_is_what_is_used(
     checkpoint: Checkpoint, prepared: Prepared, data: ScoredImages, tmp_path: Path
 ) -> None:
     save_checkpoint(checkpoint, tmp_path)
-    assessor = RSFIQA.from_pretrained(tmp_path)
+    assessor = RSFIQA.from_pretrained(tmp_path, reader="none")
     wanted = predict(checkpoint.scorer, prepared.validation)
     found = [assessor.assess(row.path).score for row in data.split("val")]
     assert found == pytest.approx(wanted, abs=0.2), "but for half precision on disk"

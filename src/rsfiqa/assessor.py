@@ -18,17 +18,19 @@ from rsfiqa.errors import ConfigError, RsfiqaError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.images import ImageSource, LoadedImage, load_image, resize_to_budget, split_batch
 from rsfiqa.images.limits import pixel_limit
+from rsfiqa.observation import Observation, observe
 from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
 from rsfiqa.reading.base import NoReader, Reader
-from rsfiqa.reading.build import DEFAULT_READER, build_reader, with_cache
+from rsfiqa.reading.build import DEFAULT_READER, build_reader, precision_of, with_cache
 from rsfiqa.regions.base import Segmenter
 from rsfiqa.regions.build import build_segmenter
 from rsfiqa.regions.given import NAME as GIVEN
 from rsfiqa.regions.given import GivenRegions, given_or_none
 from rsfiqa.scoring.checkpoint import Checkpoint, default_folder, load_checkpoint
 from rsfiqa.scoring.model import ScorerOutput
-from rsfiqa.types import Assessment, ModelInfo, Reading, RegionAssessment
+from rsfiqa.scoring.semantics import TextEncoder, stack_semantics
+from rsfiqa.types import Assessment, ModelInfo, RegionAssessment
 
 
 class RSFIQA:
@@ -42,6 +44,10 @@ class RSFIQA:
         reader: step 2.
         regions: files of regions to use instead of segmenting.
         max_pixels: larger pictures are refused before they are decoded; None for the default.
+        sentences: embeds descriptions, for a scorer that was trained with readings.
+
+    Raises:
+        ConfigError: the scorer is to see readings and nothing embeds their descriptions.
 
     Example:
         >>> from rsfiqa.samples import sample_picture
@@ -59,11 +65,21 @@ class RSFIQA:
         reader: Reader | None = None,
         regions: GivenRegions | None = None,
         max_pixels: int | None = None,
+        sentences: TextEncoder | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.extractor = extractor
         self.scorer = checkpoint.scorer.to(extractor.device).eval()
         self.reader = reader or NoReader()
+        shown = _shows(checkpoint, self.reader)
+        if shown and sentences is None:
+            raise ConfigError(
+                f"the scorer {checkpoint.name} was trained with readings and needs their "
+                "descriptions embedded; give sentences=SentenceEncoder.from_pretrained(), or use "
+                "RSFIQA.from_pretrained."
+            )
+        # A scorer that never saw a reading has untaught maps for them, so it is shown none.
+        self.sentences = sentences if shown else None
         self.regions = regions
         self.max_pixels = max_pixels
 
@@ -88,7 +104,9 @@ class RSFIQA:
                 `rsfiqa.regions.build.build_segmenter`), or an object that segments.
             reader: `none`, `embedded`, `hf:MODEL` or `server:URL` (see
                 `rsfiqa.reading.build.build_reader`, which also takes their settings), or an object
-                that reads.
+                that reads. A scorer that was trained with readings is shown them; they need not
+                be by the reader that it was trained with, though that one it knows best. Any other
+                scorer gives the same scores whoever reads.
             regions: a folder of files with the regions of each picture, matched by name, to use
                 instead of segmenting; see `rsfiqa.regions.given`.
             device: `auto` (a CUDA device where there is one), `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -112,7 +130,12 @@ class RSFIQA:
         chosen_device = choose_device(device)
         pixel_limit(max_pixels)
         if isinstance(reader, str):
-            reader = build_reader(reader, device=chosen_device, cache=cache_readings)
+            reader = build_reader(
+                reader,
+                device=chosen_device,
+                precision=precision_of(reader, precision),
+                cache=cache_readings,
+            )
         else:
             reader = with_cache(reader, cache_readings)
         if isinstance(segmenter, str):
@@ -133,6 +156,7 @@ class RSFIQA:
             reader=reader,
             regions=given,
             max_pixels=max_pixels,
+            sentences=_load_sentences(chosen_device) if _shows(checkpoint, reader) else None,
         )
 
     @property
@@ -178,11 +202,8 @@ class RSFIQA:
             partition = self.regions.partition_for(
                 loaded.name, loaded.height, loaded.width, pixels=loaded.pixels
             )
-        grid, partition = self.extractor.encode_and_segment(loaded.pixels, partition)
-        shared = self.reader.encoder_name == self.extractor.encoder.name
-        readings = self.reader.read(loaded.pixels, partition, grid if shared else None)
-        features = self.extractor.reduce(grid, partition)
-        return self._assemble(loaded, partition, features, readings, model)
+        seen = observe(loaded.pixels, self.extractor, self.reader, self.sentences, partition)
+        return self._assemble(loaded, seen, model)
 
     def assess_batch(
         self,
@@ -230,23 +251,23 @@ class RSFIQA:
     def score_regions(self, features: PictureFeatures) -> ScorerOutput:
         """Step 3 alone: scores, weights and attention of one picture, as a batch of one."""
         device = self.extractor.device
+        semantics = stack_semantics([features.semantics], len(features.area))
         out: ScorerOutput = self.scorer(
             features.positions[None],
             features.context[None],
             features.labels[None].to(device),
             features.area[None].to(device),
+            None if semantics is None else semantics.to(device),
         )
         return out
 
     def _assemble(
         self,
         loaded: LoadedImage,
-        partition: Partition,
-        features: PictureFeatures,
-        readings: Sequence[Reading],
+        seen: Observation,
         model: ModelInfo,
     ) -> Assessment:
-        out = self.score_regions(features)
+        out = self.score_regions(seen.features)
         scores = out.region_scores[0].double().cpu().numpy()
         weights = out.weights[0].double().cpu().numpy()
         weights = weights / weights.sum()
@@ -263,18 +284,29 @@ class RSFIQA:
                     bbox=region.bbox,
                     score=float(scores[region.id]),
                     weight=float(weights[region.id]),
-                    reading=readings[region.id],
+                    reading=seen.readings[region.id],
                 )
-                for region in partition.regions
+                for region in seen.partition.regions
             ),
-            partition=partition,
+            partition=seen.partition,
             model=model,
             sha256=loaded.sha256,
             notes=loaded.notes,
             attention=out.attention[0].float().cpu().numpy(),
-            attention_labels=features.labels.numpy(),
+            attention_labels=seen.features.labels.numpy(),
             preview=_preview(loaded.pixels),
         )
+
+
+def _shows(checkpoint: Checkpoint, reader: Reader) -> bool:
+    """Whether the scorer is shown what the reader says."""
+    return checkpoint.reads and reader.name != "none"
+
+
+def _load_sentences(device: torch.device) -> TextEncoder:
+    from rsfiqa.reading.sentence_encoder import SentenceEncoder
+
+    return SentenceEncoder.from_pretrained(device=device)
 
 
 def _preview(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

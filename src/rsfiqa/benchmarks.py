@@ -168,6 +168,7 @@ def _stages(assessor: Any, jpeg: bytes) -> dict[str, float]:
         "decode": lambda: load_image(jpeg),
         "encode": lambda: extractor.encode(pixels),
         "segment": lambda: extractor.segment(pixels, grid),
+        "read": lambda: assessor.reader.read(pixels, partition, grid),
         "attend": lambda: assessor.score_regions(extractor.reduce(grid, partition)),
         "json": assessment.to_json,
         "overlay": assessment.overlay,

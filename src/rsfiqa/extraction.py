@@ -19,6 +19,7 @@ from rsfiqa.images import PIXEL_BUDGET, resize_to_budget
 from rsfiqa.partition import Partition
 from rsfiqa.regions.base import Segmenter
 from rsfiqa.regions.grid_labels import grid_labels
+from rsfiqa.scoring.semantics import Semantics
 from rsfiqa.scoring.stem import Stem
 
 
@@ -31,12 +32,15 @@ class PictureFeatures:
         context: `[D]`, whole-picture features, standardised.
         labels: `[h, w]`, region ids on the grid.
         area: `[K]`, fraction of the picture of each region.
+        semantics: what a reader said of the regions, without the batch dimension; None where
+            nobody read them. The extractor leaves it open: see `rsfiqa.observation`.
     """
 
     positions: Tensor
     context: Tensor
     labels: Tensor
     area: Tensor
+    semantics: Semantics | None = None
 
 
 class FeatureExtractor:

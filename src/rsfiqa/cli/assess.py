@@ -88,6 +88,7 @@ def assess(
         reader,
         device=device,
         precision=reader_precision,
+        encoder_precision=precision,
         adapter=adapter,
         view=view,
         concurrency=concurrency,

@@ -65,8 +65,8 @@ ReaderPrecisionOption = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=_READER_PANEL,
-        help="Of hf:MODEL: auto, fp32, bf16 or 4bit.",
-        show_default="auto",
+        help="Of hf:MODEL: auto, fp32, bf16 or 4bit; of embedded: fp32 or bf16.",
+        show_default="auto; for embedded that of --precision",
     ),
 ]
 AdapterOption = Annotated[
@@ -160,6 +160,7 @@ def make_reader(
     *,
     device: str = "auto",
     precision: str | None = None,
+    encoder_precision: str = "fp32",
     adapter: Path | None = None,
     view: str | None = None,
     concurrency: int | None = None,
@@ -172,6 +173,9 @@ def make_reader(
 
     Args:
         reader: its name, as the others are the options of `rsfiqa.reading.build.build_reader`.
+        precision: of the reader; None leaves it to the reader, and the embedded one, which reads
+            the encoder's features, takes the encoder's.
+        encoder_precision: of the encoder.
         cache_readings: whether to keep readings; None leaves it to the kind of reader, unless a
             folder is named.
         cache: the folder to keep them in; None is the cache of rsfiqa.
@@ -183,7 +187,7 @@ def make_reader(
     """
     from rsfiqa.cli.outputs import require_writable_folder
     from rsfiqa.errors import ConfigError
-    from rsfiqa.reading.build import build_reader
+    from rsfiqa.reading.build import build_reader, precision_of
 
     if cache is not None:
         if cache_readings is False:
@@ -192,7 +196,7 @@ def make_reader(
     return build_reader(
         reader,
         device=device,
-        precision=precision,
+        precision=precision or precision_of(reader, encoder_precision),
         adapter=adapter,
         view=view,
         concurrency=concurrency,

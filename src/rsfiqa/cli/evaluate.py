@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rsfiqa.cli import common
 from rsfiqa.cli.common import (
     DeviceOption,
     ImageColumnOption,
@@ -16,6 +17,11 @@ from rsfiqa.cli.common import (
     ScoreColumnOption,
     ScoreRangeOption,
 )
+from rsfiqa.reading.build import DEFAULT_READER
+
+if TYPE_CHECKING:
+    from rsfiqa.reading.base import Reader
+    from rsfiqa.types import Assessment
 
 
 def evaluate(
@@ -29,6 +35,23 @@ def evaluate(
     model: ModelOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "fp32",
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel="Reader",
+            help="What describes and rates the regions, as for rsfiqa assess, for a scorer that was "
+            "trained with readings; none shows how it does without. Other scorers see no readings.",
+            show_default=DEFAULT_READER,
+        ),
+    ] = None,
+    reader_precision: common.ReaderPrecisionOption = None,
+    adapter: common.AdapterOption = None,
+    view: common.ViewOption = None,
+    concurrency: common.ConcurrencyOption = None,
+    timeout: common.TimeoutOption = None,
+    retries: common.RetriesOption = None,
+    cache_readings: common.CacheReadingsOption = None,
+    cache: common.CacheOption = None,
     image_column: ImageColumnOption = "image",
     score_column: ScoreColumnOption = "mos",
     score_range: ScoreRangeOption = None,
@@ -57,14 +80,30 @@ def evaluate(
         scored = scored.split(split)
     if out is not None:
         require_writable_folder(out)
-    assessor = make_assessor(model=model, device=device, precision=precision)
+    chosen_reader = _reader_for(
+        model,
+        reader,
+        device=device,
+        precision=reader_precision,
+        encoder_precision=precision,
+        adapter=adapter,
+        view=view,
+        concurrency=concurrency,
+        timeout=timeout,
+        retries=retries,
+        cache_readings=cache_readings,
+        cache=cache,
+    )
+    assessor = make_assessor(model=model, reader=chosen_reader, device=device, precision=precision)
     predictions = []
+    unread = 0
     rows = iter(scored.rows)
     with progress("evaluating", len(scored), shown=on_terminal()) as advance:
         for outcomes in assess_many(assessor, [str(row.path) for row in scored.rows]):
             for outcome in outcomes:
                 row = next(rows)
                 score = outcome.result.score if outcome.result else None
+                unread += _has_failed_readings(outcome.result)
                 predictions.append(
                     Prediction(row.image, score, row.score, row.group, outcome.error)
                 )
@@ -84,8 +123,38 @@ def evaluate(
                 "model": asdict(assessor.info),
             },
         )
+    if unread:
+        typer.echo(
+            f"rsfiqa: {unread} of {len(predictions)} pictures have regions that could not be read; "
+            "these were scored without their readings.",
+            err=True,
+        )
     failed = [p for p in predictions if p.error]
     for prediction in failed:
         typer.echo(f"rsfiqa: {prediction.image}: {prediction.error}", err=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _reader_for(model: str | None, reader: str | None, **settings: Any) -> Reader:
+    """The reader that the options ask for, unless the scorer would not look at what it says."""
+    from rsfiqa.assets import resolve_model
+    from rsfiqa.reading.base import NoReader
+    from rsfiqa.scoring.checkpoint import default_folder, load_checkpoint
+
+    checkpoint = load_checkpoint(resolve_model(model) if model else default_folder())
+    if checkpoint.reads:
+        return common.make_reader(reader or DEFAULT_READER, **settings)
+    if reader not in (None, "none"):
+        typer.echo(
+            f"rsfiqa: {checkpoint.name} was trained without readings and sees none, so nobody "
+            "reads.",
+            err=True,
+        )
+    return NoReader()
+
+
+def _has_failed_readings(assessment: Assessment | None) -> bool:
+    return assessment is not None and any(
+        region.reading.status == "failed" for region in assessment.regions
+    )

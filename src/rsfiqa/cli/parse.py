@@ -68,6 +68,7 @@ def parse(
         reader,
         device=device,
         precision=reader_precision,
+        encoder_precision=precision,
         adapter=adapter,
         view=view,
         concurrency=concurrency,

@@ -7,22 +7,28 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from rsfiqa.cli.common import (
+    AdapterOption,
     ImageColumnOption,
     LowerIsBetterOption,
+    ReaderOption,
+    ReaderPrecisionOption,
     ScoreColumnOption,
     ScoreRangeOption,
+    ViewOption,
 )
 from rsfiqa.errors import ConfigError
+from rsfiqa.reading.build import DEFAULT_READER
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from rsfiqa.learning.recipe import Progress
+    from rsfiqa.learning.shown_readings import Readings
     from rsfiqa.learning.training import EpochReport
 
 
@@ -46,6 +52,18 @@ def train(
         ),
     ] = None,
     precision: Annotated[str, typer.Option(help="Of the backbones: fp32 or bf16.")] = "fp32",
+    reader: ReaderOption = DEFAULT_READER,
+    reader_precision: ReaderPrecisionOption = None,
+    adapter: AdapterOption = None,
+    view: ViewOption = None,
+    readings: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel="Reader",
+            help="What of the reader the scorer sees: own; or, to measure what that is worth, "
+            "shuffled among the pictures, or none. All three share cached features.",
+        ),
+    ] = "own",
     cache: Annotated[
         Path | None, typer.Option(help="Folder of cached features.", show_default="asset cache")
     ] = None,
@@ -55,7 +73,11 @@ def train(
     score_range: ScoreRangeOption = None,
     lower_is_better: LowerIsBetterOption = False,
 ) -> None:
-    """Train a scorer on your own pictures with scores; a few minutes beyond their features."""
+    """Train a scorer on your own pictures with scores; a few minutes beyond their features.
+
+    Features and readings are computed once and kept: with the embedded reader on two cores, some
+    seconds a picture; with --reader none a fraction of that.
+    """
     from dataclasses import replace
 
     from rich.console import Console
@@ -65,6 +87,7 @@ def train(
     from rsfiqa.learning.datasets import ScoredImages
     from rsfiqa.learning.recipe import Recipe, prepare
     from rsfiqa.learning.recipe import train as train_prepared
+    from rsfiqa.learning.shown_readings import require_readings
     from rsfiqa.learning.training import TrainingConfig
     from rsfiqa.scoring.checkpoint import save_checkpoint
     from rsfiqa.scoring.model import ScorerConfig
@@ -73,6 +96,8 @@ def train(
         raise ConfigError(f"aggregation is rsa or pooling; got {aggregation!r}.")
     if precision not in ("fp32", "bf16"):
         raise ConfigError(f"precision is fp32 or bf16; got {precision!r}.")
+    require_readings(readings, reader)
+    of_reader = {"precision": reader_precision, "adapter": adapter, "view": view}
     console = Console(stderr=True, markup=False, soft_wrap=True)
     scored = ScoredImages.from_csv(
         data,
@@ -95,6 +120,9 @@ def train(
         training=replace(settings, epochs=epochs) if epochs else settings,
         spoiled=spoiled,
         precision=precision,
+        reader=reader,
+        reader_settings={name: value for name, value in of_reader.items() if value is not None},
+        readings=cast("Readings", readings),  # which was checked
     )
     if backbone:
         recipe = replace(recipe, encoder=[parse_backbone(text) for text in backbone])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rsfiqa.extraction import PictureFeatures
+from rsfiqa.scoring.semantics import Semantics, stack_semantics
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Batch:
         positions `[B, c, h, w]`, context `[B, D]`, labels `[B, h, w]`, area `[B, K]` as in
         `PictureFeatures`; area is 0 for regions that a picture does not have.
         indices: `[B]`, where the pictures stand in the data set.
+        semantics: the regions' readings; regions that a picture does not have are unread. None
+            where no picture was read.
     """
 
     positions: Tensor
@@ -28,6 +31,7 @@ class Batch:
     labels: Tensor
     area: Tensor
     indices: Tensor
+    semantics: Semantics | None = None
 
 
 def stack(pictures: Sequence[PictureFeatures], indices: Sequence[int]) -> Batch:
@@ -43,6 +47,7 @@ def stack(pictures: Sequence[PictureFeatures], indices: Sequence[int]) -> Batch:
         labels=torch.stack([p.labels for p in chosen]).long(),
         area=area,
         indices=torch.tensor(list(indices)),
+        semantics=stack_semantics([p.semantics for p in chosen], regions),
     )
 
 

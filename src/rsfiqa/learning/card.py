@@ -16,6 +16,7 @@ better, as the exact weighted sum of region scores.
 | aggregation | {aggregation}, {members} member(s) |
 | backbones (frozen) | {backbones} |
 | regions | {segmenter} |
+| readings | {readings} |
 | trained on | {training_pictures} scored pictures, {spoiled_copies} locally spoiled copies |
 | chosen on | {validation_pictures} validation pictures |
 | seeds | {seeds} |
@@ -23,7 +24,7 @@ better, as the exact weighted sum of region scores.
 | epochs, batch, learning rate, weight decay | {epochs}, {batch_size}, {learning_rate}, {weight_decay} |
 
 On the validation pictures, from the features it was trained on: SRCC {srcc}, PLCC (raw) {plcc},
-PLCC (after the logistic fit) {plcc_logistic}, KRCC {krcc}, RMSE {rmse}.
+PLCC (after the logistic fit) {plcc_logistic}, KRCC {krcc}, RMSE {rmse}.{unread}
 
 Trained by:
 
@@ -51,6 +52,8 @@ def model_card(checkpoint: Checkpoint, command: str) -> str:
             f"{spec['backbone']} depths {spec['indices']}" for spec in checkpoint.encoder
         ),
         segmenter=checkpoint.segmenter,
+        readings=_readings(training),
+        unread=_unread(training),
         seeds=", ".join(str(settings["seed"] + i) for i in range(config.members)),
         command=command,
         **{
@@ -59,8 +62,29 @@ def model_card(checkpoint: Checkpoint, command: str) -> str:
         },
         **{key: settings[key] for key in ("epochs", "batch_size", "learning_rate", "weight_decay")},
         **{
-            key: "none" if value is None else f"{value:.4f}"
+            key: _figure(value)
             for key, value in training["validation"].items()
             if key in ("srcc", "plcc", "plcc_logistic", "krcc", "rmse")
         },
     )
+
+
+def _readings(training: dict[str, Any]) -> str:
+    if "reader" not in training:
+        return "none"
+    whose = {"own": "", "shuffled": ", shuffled among pictures: an ablation"}[training["readings"]]
+    return f"{training['reader']}, of {training['regions_read']:.1%} of the regions{whose}"
+
+
+def _unread(training: dict[str, Any]) -> str:
+    if "validation_unread" not in training:
+        return ""
+    figures = training["validation_unread"]
+    return (
+        f"\nWithout a reader: SRCC {_figure(figures['srcc'])}, PLCC (raw) "
+        f"{_figure(figures['plcc'])}."
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"

@@ -1,14 +1,14 @@
-"""Features of training pictures, computed once and cached on disk for all runs.
+"""Features and readings of training pictures, computed once and cached on disk for all runs.
 
-One safetensors file a picture, keyed by the picture's content and by everything that shapes its
-features (encoder, stem, segmenter, precision, distortion): changing any of them makes new files and
-leaves the old ones alone. A damaged file is computed again.
+One safetensors file a picture, keyed by the picture's content and by everything that shapes what is
+in it (encoder, stem, segmenter, precision, distortion; reader, fixed texts and sentence encoder
+where there is a reader): changing any of them makes new files and leaves the old ones alone. A
+damaged file is computed again, and once a run so is one with regions that a reader failed to read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,16 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from torch import Tensor
 
-from rsfiqa.errors import DataError
+from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.images import hash_file, load_image, resize_to_budget
 from rsfiqa.learning.distortions import FAMILIES, VERSION, spoil_region
+from rsfiqa.learning.feature_files import read_features, to_bytes
 from rsfiqa.learning.training import Spoiled
+from rsfiqa.observation import Observation, observe
 from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
+from rsfiqa.reading import wording
+from rsfiqa.reading.base import NoReader, Reader
+from rsfiqa.scoring.semantics import TextEncoder
 from rsfiqa.scoring.stem import Stem
 
 SMALLEST_SPOILED_AREA = 0.02
@@ -72,21 +77,40 @@ class FeatureCache:
     Args:
         folder: where files go; made when needed.
         extractor: computes what is missing.
+        reader: reads the regions of clean and of spoiled pictures, from the same encoding; None
+            for features without readings.
+        sentences: embeds what the reader says; needed with a reader.
+
+    Raises:
+        ConfigError: there is a reader and nothing embeds what it says.
     """
 
-    def __init__(self, folder: Path, extractor: FeatureExtractor) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        extractor: FeatureExtractor,
+        reader: Reader | None = None,
+        sentences: TextEncoder | None = None,
+    ) -> None:
         self.folder = folder
         self.extractor = extractor
-        self._settings = f"{extractor.name}|{extractor.encoder.precision}"
+        self.reader = reader or NoReader()
+        if self.reader.name == "none":
+            sentences = None
+        elif sentences is None:
+            raise ConfigError(
+                f"the readings of {self.reader.name} cannot be learned from without an encoder of "
+                "sentences; give SentenceEncoder.from_pretrained()."
+            )
+        self.sentences = sentences
+        self._retried: set[str] = set()
 
     def clean(self, path: Path) -> tuple[PictureFeatures, Partition]:
         """Features and partition of a picture."""
-        return self._kept(
-            self._key(path, ""), lambda: self.extractor.extract(load_image(path).pixels)
-        )
+        return self._kept(self._key(path, ""), lambda: self._observe(load_image(path).pixels))
 
     def spoiled(self, path: Path, plan: SpoilPlan) -> Spoiled | None:
-        """A locally spoiled copy, seen with the clean picture's partition.
+        """A locally spoiled copy, seen with the clean picture's partition and read anew.
 
         None when no region is large enough.
         """
@@ -97,14 +121,19 @@ class FeatureCache:
         region = large[int(plan.choice * len(large))]
         key = self._key(path, f"{region},{plan.family},{plan.strength},{plan.seed},v{VERSION}")
 
-        def spoil() -> tuple[PictureFeatures, Partition]:
+        def spoil() -> Observation:
             pixels = load_image(path).pixels
             mask = partition.mask(region)
             spoiled = spoil_region(pixels, mask, plan.family, plan.strength, plan.seed)
-            return self.extractor.extract(spoiled, partition)
+            return self._observe(spoiled, partition)
 
         found = self._kept(key, spoil)
         return Spoiled(found[0], plan.source, region, plan.strength)
+
+    def _observe(
+        self, pixels: npt.NDArray[np.uint8], partition: Partition | None = None
+    ) -> Observation:
+        return observe(pixels, self.extractor, self.reader, self.sentences, partition)
 
     def all_clean(self, paths: Sequence[Path]) -> Iterator[PictureFeatures]:
         """Features of all pictures, in order, several side by side."""
@@ -122,73 +151,35 @@ class FeatureCache:
         return cpu_workers() if self.extractor.device.type == "cpu" else 1
 
     def _kept(
-        self, key: str, compute: Callable[[], tuple[PictureFeatures, Partition]]
+        self, key: str, compute: Callable[[], Observation]
     ) -> tuple[PictureFeatures, Partition]:
         """What the file of a key holds, computed and written first where there is none.
 
         What was computed is read back, rounded as the file is: a first run trains on the same
         numbers as every later one.
         """
-        found = self._read(key)
-        if found is None:
-            self.write(key, *compute())
-            found = self._read(key)
+        path, with_readings = self._file(key), self.sentences is not None
+        found = read_features(path, with_readings=with_readings)
+        if found is None or (found.failed and key not in self._retried):
+            self._retried.add(key)
+            write_whole(path, to_bytes(compute()))
+            found = read_features(path, with_readings=with_readings)
         if found is None:
             raise DataError(
-                f"features written to {self._file(key)} cannot be read back; check the disk, or "
+                f"features written to {path} cannot be read back; check the disk, or "
                 "name another folder for them."
             )
-        return found
+        return found.features, found.partition
 
     def _key(self, path: Path, change: str) -> str:
-        text = f"{hash_file(path)}|{self._settings}|{change}"
+        settings = f"{self.extractor.name}|{self.extractor.encoder.precision}"
+        if self.sentences is not None:
+            settings += f"|{self.reader.name}|{wording.VERSION}|{self.sentences.name}"
+        text = f"{hash_file(path)}|{settings}|{change}"
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"
-
-    def _read(self, key: str) -> tuple[PictureFeatures, Partition] | None:
-        from safetensors import SafetensorError, safe_open
-
-        path = self._file(key)
-        try:
-            if not path.exists():
-                return None
-            with safe_open(path, framework="pt") as file:
-                # Copies, since tensors that view the file would keep it mapped for hours.
-                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-                partition = Partition.from_rle(json.loads(file.metadata()["partition"]))
-            return (
-                PictureFeatures(
-                    _channels_last(tensors["positions"]),
-                    tensors["context"],
-                    tensors["labels"],
-                    tensors["area"],
-                ),
-                partition,
-            )
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-            return None
-
-    def write(self, key: str, features: PictureFeatures, partition: Partition) -> None:
-        """Store features under a key, whole or not at all."""
-        from safetensors.torch import save
-
-        data = save(
-            {
-                "positions": features.positions.half().cpu().contiguous(),
-                "context": features.context.float().cpu().contiguous(),
-                "labels": features.labels.to(torch.int16).contiguous(),
-                "area": features.area.contiguous(),
-            },
-            metadata={"partition": json.dumps(partition.to_rle())},
-        )
-        write_whole(self._file(key), data)
-
-
-def _channels_last(positions: Tensor) -> Tensor:
-    """The same `[c, h, w]`, its channels side by side in memory, as batches want them."""
-    return positions.permute(1, 2, 0).contiguous().permute(2, 0, 1)
 
 
 def fit_stem(

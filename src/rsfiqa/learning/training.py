@@ -17,6 +17,7 @@ from rsfiqa.learning.batches import batches, chunks, stack
 from rsfiqa.learning.losses import locality_loss, quality_loss
 from rsfiqa.learning.metrics import correlations
 from rsfiqa.scoring.model import RegionHead, RegionScorer, ScorerConfig, to_score
+from rsfiqa.scoring.semantics import Semantics
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -56,6 +57,9 @@ class TrainingConfig:
         mse_weight: see `quality_loss`.
         locality_weight: of `locality_loss`; 0 leaves spoiled copies out.
         spoiled_per_step: spoiled copies (with their clean originals) a step.
+        unread: fraction of the pictures of a step, and of its spoiled copies with their originals,
+            that are seen as if nobody had read them: the scorer has to do without a reader, too.
+            Beyond that, single readings are dropped (`rsfiqa.scoring.semantics`).
         average: decay of the moving average of weights that is evaluated and kept.
         seed: of initialisation, order and dropout.
     """
@@ -69,6 +73,7 @@ class TrainingConfig:
     mse_weight: float = 4.0
     locality_weight: float = 0.1
     spoiled_per_step: int = 8
+    unread: float = 0.2
     average: float = 0.99
     seed: int = 0
 
@@ -134,13 +139,14 @@ def train_scorer(
         scorer.train()
         losses, localities = [], []
         for batch in batches(pictures, config.batch_size, rng):
-            out = scorer(batch.positions, batch.context, batch.labels, batch.area)
+            (semantics,) = _some_unread([batch.semantics], config.unread, rng)
+            out = scorer(batch.positions, batch.context, batch.labels, batch.area, semantics)
             loss = quality_loss(out.score, wanted[batch.indices], config.mse_weight)
             losses.append(loss.item())
             # A grid size that few pictures have makes small batches, which must not weigh as much.
             loss = loss * (len(batch.indices) / config.batch_size)
             if use_spoiled:
-                locality = _locality(scorer, pictures, spoiled, config.spoiled_per_step, rng)
+                locality = _locality(scorer, pictures, spoiled, config, rng)
                 localities.append(locality.item())
                 loss = loss + config.locality_weight * locality
             descent.step(loss)
@@ -184,7 +190,7 @@ def predict(
     scorer.eval()
     scores = np.zeros(len(pictures))
     for batch in batches(pictures, size):
-        out = scorer(batch.positions, batch.context, batch.labels, batch.area)
+        out = scorer(batch.positions, batch.context, batch.labels, batch.area, batch.semantics)
         scores[batch.indices.numpy()] = out.score.numpy()
     return [float(score) for score in scores]
 
@@ -266,9 +272,10 @@ def _locality(
     scorer: RegionScorer,
     pictures: Sequence[PictureFeatures],
     spoiled: Sequence[Spoiled],
-    count: int,
+    config: TrainingConfig,
     rng: np.random.Generator,
 ) -> Tensor:
+    count = config.spoiled_per_step
     grid = spoiled[int(rng.integers(len(spoiled)))].features.labels.shape
     alike = [i for i, s in enumerate(spoiled) if s.features.labels.shape == grid]
     chosen = [spoiled[alike[i]] for i in rng.integers(len(alike), size=count)]
@@ -276,10 +283,22 @@ def _locality(
     after = stack([s.features for s in chosen], range(count))
     region = torch.tensor([s.region for s in chosen])
     margin = torch.tensor([MARGINS[s.strength] for s in chosen])
+    shown = _some_unread([before.semantics, after.semantics], config.unread, rng)
     # Both are seen in the clean picture's context: regions learn to answer for themselves, and
     # context stays free to say what a fault does to the picture as a whole.
     clean, changed = (
-        scorer(b.positions, before.context, before.labels, before.area).region_scores
-        for b in (before, after)
+        scorer(b.positions, before.context, before.labels, before.area, semantics).region_scores
+        for b, semantics in zip((before, after), shown, strict=True)
     )
     return locality_loss(clean, changed, region, before.area, margin)
+
+
+def _some_unread(
+    versions: Sequence[Semantics | None], fraction: float, rng: np.random.Generator
+) -> list[Semantics | None]:
+    """Versions of the same pictures' readings, with those of some pictures hidden in all of them."""
+    read = [version for version in versions if version is not None]
+    if not read or not fraction:
+        return list(versions)
+    hidden = torch.from_numpy(rng.random((len(read[0].known), 1)) < fraction)
+    return [None if version is None else version.hidden(hidden) for version in versions]

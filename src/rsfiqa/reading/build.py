@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rsfiqa.reading.base import Reader
 
-DEFAULT_READER = "none"
+DEFAULT_READER = "embedded"
 """What reads where nobody says otherwise."""
 
 READERS = {
@@ -90,6 +90,18 @@ def build_reader(
             takes = ", ".join(_SETTINGS[kind]) or "no settings"
             raise ConfigError(f"the reader {spec} has no {name} to set; it takes {takes}.")
     return with_cache(_build(kind, rest, device, settings), cache, spec=spec)
+
+
+def precision_of(spec: str, encoder: str) -> str | None:
+    """The precision of a reader where nobody says otherwise, given that of the encoder.
+
+    The embedded reader, which reads the encoder's features, takes the encoder's; others choose.
+
+    Example:
+        >>> precision_of("embedded", "bf16"), precision_of("hf:some/model", "bf16")
+        ('bf16', None)
+    """
+    return encoder if spec.partition(":")[0] == "embedded" else None
 
 
 def _build(kind: str, rest: str, device: str | torch.device, settings: dict[str, Any]) -> Reader:

@@ -85,7 +85,8 @@ def labels_at(partition: Partition, height: int, width: int) -> npt.NDArray[Any]
         return partition.labels
     rows = (np.arange(height) + 0.5) * partition.height / height
     columns = (np.arange(width) + 0.5) * partition.width / width
-    return partition.labels[rows.astype(int)[:, None], columns.astype(int)[None]]
+    labels: npt.NDArray[Any] = partition.labels
+    return np.asarray(labels[rows.astype(int)[:, None], columns.astype(int)[None]])
 
 
 def _coverage(

@@ -169,6 +169,9 @@ def astuple(batch: EvidenceBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 class Projector(nn.Module):
     """Evidence → soft tokens `[N, tokens, width]`."""
 
+    fine_index: Tensor
+    content_index: Tensor
+
     def __init__(self, config: ProjectorConfig) -> None:
         super().__init__()
         self.config = config

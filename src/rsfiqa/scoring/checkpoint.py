@@ -15,6 +15,7 @@ from torch import Tensor
 from rsfiqa.errors import AssetError, ConfigError
 from rsfiqa.scoring.model import RegionScorer, ScorerConfig
 from rsfiqa.scoring.stem import Stem
+from rsfiqa.types import DIMENSIONS
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT = 1
@@ -29,6 +30,8 @@ class Checkpoint:
         scorer, stem: the networks.
         encoder: descriptions of the backbones, see `rsfiqa.encoders.build.build_encoder`.
         segmenter: name of the segmenter whose partitions it was trained on.
+        reader: name of the reader whose readings it was trained with; `none` for a scorer that is
+            to see none. Another reader serves as well, as far as it rates alike.
         training: what it was trained on and how well it did; free form, for people.
     """
 
@@ -38,6 +41,12 @@ class Checkpoint:
     encoder: list[Mapping[str, Any]]
     segmenter: str = "embedded"
     training: dict[str, Any] = field(default_factory=dict)
+    reader: str = "none"
+
+    @property
+    def reads(self) -> bool:
+        """Whether the scorer was trained with readings; one that was not is never shown any."""
+        return self.reader != "none"
 
 
 def default_folder() -> Path:
@@ -61,6 +70,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         "name": checkpoint.name,
         "encoder": checkpoint.encoder,
         "segmenter": checkpoint.segmenter,
+        "reader": checkpoint.reader,
         "stem": {
             "groups": list(checkpoint.stem.groups),
             "width": max(checkpoint.stem.widths),
@@ -102,7 +112,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     try:
         scorer = RegionScorer(ScorerConfig(**config["scorer"]))
         stem = Stem(**config["stem"])
-        scorer.load_state_dict(_part(tensors, "scorer."))
+        scorer.load_state_dict(_with_map_a_dimension(_part(tensors, "scorer.")))
         stem.load_state_dict(_part(tensors, "stem."))
         return Checkpoint(
             name=config["name"],
@@ -111,6 +121,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             encoder=config["encoder"],
             segmenter=config["segmenter"],
             training=config.get("training", {}),
+            reader=config.get("reader", "none"),
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AssetError(f"the scorer in {folder} is incomplete: {error}.") from error
@@ -142,4 +153,14 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         name.removeprefix(prefix): tensor.float()
         for name, tensor in tensors.items()
         if name.startswith(prefix)
+    }
+
+
+def _with_map_a_dimension(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as they are now: once, one map served the ratings of all dimensions."""
+    return {
+        name: tensor.repeat(len(DIMENSIONS), 1, 1)
+        if name.endswith("tokens.rating.weight") and tensor.ndim == 2
+        else tensor
+        for name, tensor in tensors.items()
     }
