@@ -278,7 +278,7 @@ def test_widths_are_those_of_the_tensors(
     assert grid.positions.shape == (1, sum(encoder.groups), rows, columns)
     assert grid.context.shape == (1, encoder.context_dim)
     assert grid.semantic.shape == (1, 128, rows, columns)
-    for tensor in vars(grid).values():
+    for tensor in (grid.positions, grid.context, grid.semantic):
         assert tensor.isfinite().all()
 
 
@@ -297,7 +297,7 @@ def test_encoding_repeats_and_batches_agree(tiny_encoder_specs: list[dict[str, A
     together = build_encoder(tiny_encoder_specs)(pixels)
     again = build_encoder(tiny_encoder_specs)(pixels)
     alone = build_encoder(tiny_encoder_specs)(pixels[1:2])
-    for name in vars(together):
+    for name in ("positions", "context", "semantic"):
         assert torch.equal(getattr(together, name), getattr(again, name))
         torch.testing.assert_close(
             getattr(alone, name)[0], getattr(together, name)[1], atol=1e-4, rtol=1e-4

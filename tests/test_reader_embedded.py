@@ -64,7 +64,7 @@ def test_a_region_too_thin_to_be_seen_fails_and_moves_no_other(reader: EmbeddedR
     pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
     labels = np.zeros((1500, 2000), np.int32)
     labels[:, 1000:] = 2
-    labels[0, 0] = 1
+    labels[1, 1] = 1
     readings = reader.read(pixels, Partition(labels))
     assert [reading.status for reading in readings] == ["ok", "failed", "ok"]
     assert "too thin" in (readings[1].reason or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -142,4 +143,5 @@ def test_a_model_that_is_not_there_fails_with_a_reason(
     reader = ServerReader.from_spec(f"{url}#no/such-model", timeout=30, retries=0)
     for reading in reader.read(pixels, partition):
         assert reading.status == "failed"
-        assert "the server answered with status" in str(reading.reason)
+        # It tells the client, or gives up the connection: which of them depends on how busy it is.
+        assert re.search("answered with status|connection", str(reading.reason))
