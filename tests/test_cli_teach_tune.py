@@ -79,7 +79,7 @@ def test_a_vision_language_model(data: Path, folder: Path, tmp_path: Path) -> No
     assert record["settings"]["targets"] == ["q_proj"]
     assert record["regions"] == 2 * len(training)
     assert record["data"].startswith("set#")
-    assert record["command"].startswith("rsfiqa ")
+    assert record["command"].startswith("rsfiqa")
     assert "## Licence" in (out / "README.md").read_text()
     # Given again, there is nothing left to do.
     weights = (out / "adapter_model.safetensors").read_bytes()
