@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from rsfiqa.assets.pretrained import first_line
 from rsfiqa.errors import ConfigError
 from rsfiqa.partition import Partition
 from rsfiqa.reading import views, wording
 from rsfiqa.reading.views import MAX_PIXELS, View, region_view, view_instruction
 from rsfiqa.reading.vlm_answers import Answer, answers_apart, answers_from_stems
-from rsfiqa.reading.vlm_files import first_line
 from rsfiqa.reading.vlm_loading import LoadedVLM, VLMPrecision, load_vlm
 from rsfiqa.reading.vlm_prompts import QUESTIONS, prompt_text, question_messages
 from rsfiqa.reading.vlm_stems import NotShareableError, Stem, grow_stem

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rsfiqa.assets.hub import resolve_model
+from rsfiqa.assets.pretrained import first_line, require_safetensors
 from rsfiqa.errors import AssetError, ConfigError, MissingExtraError
-from rsfiqa.reading.vlm_files import first_line, label_of, read_json, require_safetensors
+from rsfiqa.reading.vlm_files import SAFETENSORS_NEEDED, label_of, read_json
 
 
 def with_adapter(model: Any, given: str | Path, *, offline: bool | None = None) -> tuple[Any, str]:
@@ -32,7 +33,7 @@ def with_adapter(model: Any, given: str | Path, *, offline: bool | None = None) 
     read_json(folder, "adapter_config.json", "a peft adapter")
     weights = folder / "adapter_model.safetensors"
     if not weights.is_file():  # peft would look for pickled weights next
-        require_safetensors(folder)
+        require_safetensors(folder, SAFETENSORS_NEEDED)
         raise AssetError(f"{folder} holds no {weights.name}; copy the adapter again.")
     try:
         with warnings.catch_warnings():

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rsfiqa.assets.pretrained import snapshot_label
 from rsfiqa.errors import AssetError
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_PICKLES = ("*.bin", "*.pt", "*.pth")
+SAFETENSORS_NEEDED = (
+    "*.safetensors files are needed: fetch those of the model, or save it anew with "
+    "save_pretrained(…, safe_serialization=True)."
+)
+"""How a folder without such weights is mended, see `rsfiqa.assets.pretrained.require_safetensors`."""
+
 _SETTINGS = ("*.json", "*.jinja", "*.txt", "tokenizer.model")
 _BLOCK, _BLOCKS = 1 << 16, 16
 
@@ -43,24 +47,6 @@ def read_json(folder: Path, name: str, what: str) -> dict[str, Any]:
     return found
 
 
-def require_safetensors(folder: Path) -> None:
-    """See that a folder holds weights that load without running code.
-
-    Raises:
-        AssetError: it holds pickled weights or none.
-    """
-    if any(folder.glob("*.safetensors")):
-        return
-    pickled = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    found = (
-        f"only pickled weights ({pickled[0]}), which are not loaded" if pickled else "no weights"
-    )
-    raise AssetError(
-        f"{folder} holds {found}; *.safetensors files are needed: fetch those of the model, or save "
-        "it anew with save_pretrained(…, safe_serialization=True)."
-    )
-
-
 def label_of(given: str | Path, folder: Path) -> str:
     """A model's name with what pins its weights: the hub's commit, or a fingerprint of its files.
 
@@ -70,11 +56,8 @@ def label_of(given: str | Path, folder: Path) -> str:
     Raises:
         AssetError: a file cannot be read.
     """
-    if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
-        repo = str(given).removeprefix("hf:").partition("@")[0]
-        # A snapshot that was given by its path goes by the name of its repository's folder.
-        repo = folder.parent.parent.name if folder == Path(given).expanduser() else repo
-        return f"{repo.removeprefix('models--').replace('--', '/')}@{folder.name[:8]}"
+    if label := snapshot_label(given, folder):
+        return label
     digest = hashlib.sha256()
     try:
         for path in sorted({path for pattern in _SETTINGS for path in folder.glob(pattern)}):
@@ -95,8 +78,3 @@ def _samples(path: Path) -> Iterator[bytes]:
         for start in range(0, path.stat().st_size, step):
             stream.seek(start)
             yield stream.read(_BLOCK)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -12,11 +10,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rsfiqa.assets.hub import resolve_model
+from rsfiqa.assets.pretrained import first_line, quiet_loading, require_safetensors
 from rsfiqa.errors import AssetError, ConfigError, MissingExtraError
 from rsfiqa.reading import wording
 from rsfiqa.reading.views import MAX_PIXELS
 from rsfiqa.reading.vlm_adapter import with_adapter
-from rsfiqa.reading.vlm_files import first_line, label_of, read_json, require_safetensors
+from rsfiqa.reading.vlm_files import SAFETENSORS_NEEDED, label_of, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +95,7 @@ def load_vlm(
     exact = precision if precision != "auto" else "bf16" if chosen.type == "cuda" else "fp32"
     folder = resolve_model(id_or_folder, offline=offline)
     _require_vlm(transformers, folder, id_or_folder)
-    require_safetensors(folder)
+    require_safetensors(folder, SAFETENSORS_NEEDED)
     processor = _processor(transformers, folder, max_pixels)
     # Before the weights, which take minutes where this takes a moment.
     level_tokens = level_token_ids(processor.tokenizer, str(id_or_folder))
@@ -172,7 +171,7 @@ def _require_vlm(transformers: ModuleType, folder: Path, given: str | Path) -> N
 
 def _processor(transformers: ModuleType, folder: Path, max_pixels: int) -> Any:
     try:
-        with _quiet(transformers):
+        with quiet_loading(transformers):
             processor = transformers.AutoProcessor.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
@@ -227,7 +226,7 @@ def _model(
     if precision == "4bit":
         settings |= _four_bits(transformers, device)
     try:
-        with _quiet(transformers):
+        with quiet_loading(transformers):
             model, report = transformers.AutoModelForImageTextToText.from_pretrained(
                 folder,
                 use_safetensors=True,
@@ -292,18 +291,3 @@ def _forget_sampling(transformers: ModuleType, model: Any, tokenizer: Any) -> No
         eos_token_id=given.eos_token_id or tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-
-
-@contextmanager
-def _quiet(transformers: ModuleType) -> Iterator[None]:
-    """Without transformers' progress bar and remarks: what matters is checked and said by us."""
-    logging = transformers.utils.logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

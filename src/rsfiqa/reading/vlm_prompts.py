@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from rsfiqa.assets.pretrained import first_line
 from rsfiqa.errors import ConfigError
 from rsfiqa.reading import wording
-from rsfiqa.reading.vlm_files import first_line
 from rsfiqa.types import DIMENSIONS, Dimension
 
 if TYPE_CHECKING:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rsfiqa.assets.hub import resolve_model
 from rsfiqa.assets.integrity import sha256_of
+from rsfiqa.assets.pretrained import (
+    first_line,
+    quiet_loading,
+    require_safetensors,
+    snapshot_label,
+)
 from rsfiqa.devices import choose_device
 from rsfiqa.errors import AssetError, ConfigError, MissingExtraError
 from rsfiqa.regions.sam_models import PointPrompted
@@ -29,8 +33,10 @@ MODEL_CLASSES: Mapping[str, str] = {
 }
 """The `model_type` of a checkpoint's config.json → the class of transformers that reads it."""
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_PICKLES = ("*.bin", "*.pt", "*.pth")
+_MEND = (
+    "a model.safetensors is needed: fetch that file of the model, or save it anew with "
+    "save_pretrained(…, safe_serialization=True)."
+)
 
 
 def load_sam(
@@ -62,7 +68,7 @@ def load_sam(
             f"transformers {transformers.__version__} has no {class_name}, which {id_or_folder} "
             "needs; mend it with: pip install -U 'rsfiqa[sam]'"
         )
-    _require_safetensors(folder)
+    require_safetensors(folder, _MEND)
     model = _model(transformers, class_name, folder)
     processor = _processor(transformers, folder)
     label = _label(id_or_folder, folder)
@@ -70,7 +76,7 @@ def load_sam(
         return PointPrompted(model, processor, label=label, device=chosen_device)
     except RuntimeError as error:
         raise ConfigError(
-            f"{chosen_device} cannot hold {label} ({_first_line(error)}); free its memory, choose a "
+            f"{chosen_device} cannot hold {label} ({first_line(error)}); free its memory, choose a "
             "smaller model, or use device='cpu'."
         ) from error
 
@@ -106,24 +112,11 @@ def _class_of(folder: Path, given: str | Path) -> str:
     return MODEL_CLASSES[model_type]
 
 
-def _require_safetensors(folder: Path) -> None:
-    if any(folder.glob("*.safetensors")):
-        return
-    pickled = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    found = (
-        f"only pickled weights ({pickled[0]}), which are not loaded" if pickled else "no weights"
-    )
-    raise AssetError(
-        f"{folder} holds {found}; a model.safetensors is needed: fetch that file of the model, or "
-        "save it anew with save_pretrained(…, safe_serialization=True)."
-    )
-
-
 def _model(transformers: ModuleType, class_name: str, folder: Path) -> Any:
     import torch
 
     try:
-        with _quiet(transformers):
+        with quiet_loading(transformers):
             # The config keeps its own class: that of a video checkpoint differs from the model's.
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
             model, report = getattr(transformers, class_name).from_pretrained(
@@ -136,7 +129,7 @@ def _model(transformers: ModuleType, class_name: str, folder: Path) -> Any:
             )
     except Exception as error:  # damaged files raise whatever their reader raises
         raise AssetError(
-            f"the model in {folder} cannot be loaded ({_first_line(error)}); fetch it again, or "
+            f"the model in {folder} cannot be loaded ({first_line(error)}); fetch it again, or "
             "update transformers with: pip install -U 'rsfiqa[sam]'"
         ) from error
     missing = sorted(report["missing_keys"])
@@ -150,43 +143,21 @@ def _model(transformers: ModuleType, class_name: str, folder: Path) -> Any:
 
 def _processor(transformers: ModuleType, folder: Path) -> Any:
     try:
-        with _quiet(transformers):
+        with quiet_loading(transformers):
             return transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # see _model
         raise AssetError(
-            f"the image processor in {folder} cannot be loaded ({_first_line(error)}); "
+            f"the image processor in {folder} cannot be loaded ({first_line(error)}); "
             "preprocessor_config.json must lie beside the weights, as on the hub."
         ) from error
 
 
-@contextmanager
-def _quiet(transformers: ModuleType) -> Iterator[None]:
-    """Without transformers' progress bar and remarks: what matters is checked and said by us."""
-    logging = transformers.utils.logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
 def _label(given: str | Path, folder: Path) -> str:
     """The model's name with what pins its weights: the hub's commit, or the files' content."""
-    if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
-        repo = str(given).removeprefix("hf:").partition("@")[0]
-        # A snapshot that was given by its path goes by the name of its repository's folder.
-        repo = folder.parent.parent.name if folder == Path(given).expanduser() else repo
-        return f"{repo.removeprefix('models--').replace('--', '/')}@{folder.name[:8]}"
+    if label := snapshot_label(given, folder):
+        return label
     files = [*folder.glob("*.safetensors"), *folder.glob("*config.json")]
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.name}\0{sha256_of(path)}\n".encode())
     return f"{folder.resolve().name}#{digest.hexdigest()[:8]}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
