@@ -13,7 +13,7 @@ from rsfiqa.encoders.build import build_encoder
 from rsfiqa.encoders.grid import GridEncoder, to_tensor
 from rsfiqa.learning.distortions import distort
 from rsfiqa.partition import Partition
-from rsfiqa.reading.evidence import PARTS, region_evidence
+from rsfiqa.reading.evidence import PARTS, PIXEL_STATISTICS, region_evidence
 from rsfiqa.reading.pixel_evidence import PIXEL_EVIDENCE, pixel_evidence
 from rsfiqa.regions.grid import GridSegmenter
 
@@ -68,7 +68,7 @@ def test_evidence_has_a_row_a_region(cat: Any, encoder: GridEncoder) -> None:
     channels, count = grid.positions.shape[1], len(partition)
     assert found.features.shape == (count, 2 * channels)
     assert found.parts.shape[:2] == (count, PARTS)
-    assert found.pixels.shape == (count, PIXEL_EVIDENCE)
+    assert found.pixels.shape == (count, PIXEL_STATISTICS)
     assert found.geometry.shape[0] == count
     for values in vars(found).values():
         assert torch.isfinite(values).all()
@@ -89,6 +89,6 @@ def test_whole_picture_regions_pool_what_the_context_pools(cat: Any, encoder: Gr
     with torch.inference_mode():
         grid = encoder(to_tensor(cat))
     found = region_evidence(cat, Partition(np.zeros(cat.shape[:2], np.int32)), grid)
-    np.testing.assert_allclose(found.pixels[0], found.context, atol=1e-6)
+    np.testing.assert_allclose(found.pixels[0], found.context, atol=2e-3)
     flat = grid.positions[0].flatten(1)
     np.testing.assert_allclose(found.features[0][: len(flat)], flat.mean(1), rtol=0.05, atol=0.05)

@@ -20,7 +20,8 @@ from PIL import Image
 
 from photographs import CROPS, quarters, save_photographs
 from rsfiqa.errors import ConfigError, DataError, MissingExtraError
-from rsfiqa.learning.instruction_making import make_instructions, name_photographs
+from rsfiqa.learning.fault_labels import LABELLED
+from rsfiqa.learning.instruction_making import make_instructions
 from rsfiqa.learning.instructions import (
     Fault,
     Instruction,
@@ -30,6 +31,7 @@ from rsfiqa.learning.instructions import (
     record_of,
 )
 from rsfiqa.learning.levels import CLEAN_LEVEL, level_of_strengths, wanted_ratings
+from rsfiqa.learning.set_making import name_photographs
 from rsfiqa.learning.spoiling import SMALLEST_AREA
 from rsfiqa.partition import Partition
 from rsfiqa.types import DIMENSIONS
@@ -107,6 +109,7 @@ def test_a_set_says_what_was_done(whole: Path) -> None:
     counts = made.count_regions()
     assert counts.regions == 10 * 4
     assert counts.described == 10 * 3
+    assert counts.labelled == 0
     assert 0 < counts.spoiled < counts.regions
 
 
@@ -333,6 +336,17 @@ def test_an_instruction_survives_json(
         )
 
 
+@given(seen=st.none() | st.dictionaries(st.sampled_from(LABELLED), st.floats(0, 4)))
+def test_what_was_seen_survives_json(seen: dict[Any, float] | None) -> None:
+    region = RegionInstruction(0, wanted_ratings([]), seen=seen)
+    before = Instruction(Path("a/1.png"), "1.jpg", Partition([[0]]), (region,))
+    record = json.loads(json.dumps(record_of(before, Path("a"))))
+    assert ("seen" in record["regions"][0]) == (seen is not None), "sets of before look the same"
+    [after] = instruction_from(record, Path("a")).regions
+    assert after.seen == seen
+    assert after.faults == ()
+
+
 class TestDamage:
     def _edit(self, folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         file = folder / "instructions.jsonl"
@@ -379,6 +393,13 @@ class TestDamage:
                 faults=[{"dimension": "color", "family": "haze", "strength": 9}]
             ),
             lambda r: r["regions"][0].pop("descriptions") and None,
+            lambda r: r["regions"][0].update(seen=3),
+            lambda r: r["regions"][0].update(seen={"overall": 3}),
+            lambda r: r["regions"][0].update(seen={"blur": 5}),
+            lambda r: r["regions"][0].update(seen={"blur": "much"}),
+            lambda r: r["regions"][0].update(
+                seen={}, faults=[{"dimension": "blur", "family": "defocus", "strength": 2}]
+            ),
         ],
     )
     def test_damage_inside_is_found_on_reading(

@@ -406,7 +406,7 @@ def test_standardising_is_as_in_the_projector() -> None:
     projector = Projector(config)
     part = regions.evidence
     fitted = EvidenceBatch(part.features, torch.zeros(50, 8), torch.zeros(50, 3), part.parts)
-    projector.fit(fitted, 1.0)
+    projector.fit(fitted, torch.zeros(5, 4), 1.0)
     expected = projector.standardised("features", part.features)
     torch.testing.assert_close(Standard.of(part)(part)[:, :6], expected, rtol=0.03, atol=1e-3)
 
@@ -442,7 +442,7 @@ def test_all_parts_in_one_run(
         progress=progress,
     )
     figures = outcome.figures
-    assert figures["left_out"] == []
+    assert figures["left_out"] == ["labelled"]
     assert figures["spoiled"]["pictures"] == 4
     assert figures["people"]["pictures"] == 4
     assert figures["linear"]["regions"] + figures["linear"]["held"] == found_regions(copied, 12)
@@ -463,7 +463,7 @@ def test_all_parts_in_one_run(
 
 def test_parts_without_data_are_left_out(made: Path) -> None:
     outcome = bench_reading(oracle_of(made), BenchData(spoiled=made), GridSegmenter(2), limit=1)
-    assert outcome.figures["left_out"] == ["linear", "leak", "people", "content"]
+    assert outcome.figures["left_out"] == ["linear", "labelled", "leak", "people", "content"]
     assert set(outcome.figures["spoiled"]["rows"]) == {READER}
     assert outcome.notes == ()
     assert outcome.figures["settings"] == {"limit": 1, "seed": 0, "precision": None}

@@ -287,7 +287,7 @@ def test_nothing_to_learn_from_and_missing_extras(
         ({"targets": "q_proj"}, "targets is a list of texts; got 'q_proj'"),
         ({"targets": [1]}, r"targets is a list of texts; got \[1\]"),
         ({"train_vision": 1}, "train_vision is true or false; got 1"),
-        ({"epoch": 1}, "has no setting 'epoch'; there are epochs, batch_size"),
+        ({"epoch": 1}, "has no setting 'epoch'; there are epochs, max_steps"),
     ],
 )
 def test_wrong_settings_are_named(values: dict[str, Any], said: str) -> None:

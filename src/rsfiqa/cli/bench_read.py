@@ -27,6 +27,14 @@ def read(
             "what was done?",
         ),
     ] = None,
+    labelled: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SET",
+            help="Instruction data of labelled photographs that the reader never learned from: does "
+            "it see the faults that somebody saw?",
+        ),
+    ] = None,
     taught_on: Annotated[
         Path | None,
         typer.Option(
@@ -87,16 +95,16 @@ def read(
 
     Each part is measured when its data is given. Goals are printed at the end.
     """
-    given = (spoiled, clean, people, coco)
+    given = (spoiled, labelled, clean, people, coco)
     if all(data is None for data in given) and not timing:
         raise ConfigError(
-            "there is nothing to measure; give --spoiled, --clean, --people or --coco, or leave "
-            "timing on."
+            "there is nothing to measure; give --spoiled, --labelled, --clean, --people or --coco, "
+            "or leave timing on."
         )
-    if taught_on is not None and all(data is None for data in (spoiled, clean, people)):
+    if taught_on is not None and all(data is None for data in given[:-1]):
         raise ConfigError(
-            "the linear head of --taught-on has nothing to be measured on; give --spoiled, --clean "
-            "or --people."
+            "the linear head of --taught-on has nothing to be measured on; give --spoiled, "
+            "--labelled, --clean or --people."
         )
     if reader == "none":
         raise ConfigError("the reader none reads nothing; name another with --reader.")
@@ -131,7 +139,7 @@ def read(
             common.make_reader(
                 reader, device=device, cache_readings=cache_readings, cache=cache, **settings
             ),
-            BenchData(spoiled, taught_on, _photographs(clean), people, coco),
+            BenchData(spoiled, taught_on, labelled, _photographs(clean), people, coco),
             build_segmenter(segmenter, device=where),
             limit=limit,
             seed=seed,

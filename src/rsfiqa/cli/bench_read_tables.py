@@ -11,6 +11,12 @@ from rsfiqa.learning.reading_raters import LINEAR, READER
 
 TITLES = {READER: "reader", LINEAR: "linear head"}
 
+_SEEN = {
+    "auc": "AUC, severity 2 or more against 0",
+    "photograph_auc": "the same of whole photographs",
+    "srcc": "SRCC with severity",
+    "photograph_srcc": "the same of whole photographs",
+}
 _Row = Mapping[str, Any]
 
 
@@ -84,11 +90,32 @@ def _spoiled_table(part: Mapping[str, Any]) -> Table:
     table.add_section()
     _add(table, rows, "calibration error", lambda row: row.get("calibration", {}).get("error"))
     _add(table, rows, "regions not read", lambda row: row["failed"], digits=0)
-    if difference := part.get("difference"):
-        table.caption = "reader less linear head (95 % interval): " + "; ".join(
-            f"{key.replace('_', ' ')} {d['value']:+.3f} ({d['low']:+.3f} to {d['high']:+.3f})"
-            for key, d in difference.items()
-        )
+    table.caption = _difference(part)
+    return table
+
+
+def _labelled_table(part: Mapping[str, Any]) -> Table:
+    rows = part["rows"]
+    table = _compared(
+        f"Labelled photographs: {part['regions']} regions of {part['photographs']} photographs",
+        rows,
+    )
+    for key, title in _SEEN.items():
+        if key in ("auc", "srcc"):
+            _add(table, rows, title, lambda row, k=key: row[k])  # type: ignore[misc]
+        else:
+            table.add_row(title)
+        for name in _union(rows, "dimensions"):
+            _add(
+                table,
+                rows,
+                f"  {name}",
+                lambda row, n=name, k=key: row["dimensions"][n][k],  # type: ignore[misc]
+            )
+        table.add_section()
+    _add(table, rows, "SRCC of overall, whole photographs", lambda row: row["overall_srcc"])
+    _add(table, rows, "regions not read", lambda row: row["failed"], digits=0)
+    table.caption = _difference(part)
     return table
 
 
@@ -145,10 +172,22 @@ def _content_table(part: Mapping[str, Any]) -> Table:
 
 _TABLES: Mapping[str, Callable[[Mapping[str, Any]], Table]] = {
     "spoiled": _spoiled_table,
+    "labelled": _labelled_table,
     "leak": _leak_table,
     "people": _people_table,
     "content": _content_table,
 }
+
+
+def _difference(part: Mapping[str, Any]) -> str | None:
+    """The caption on how sure the difference of the two rows is; None where there is one row only."""
+    found = part.get("difference")
+    if not found:
+        return None
+    return "reader less linear head (95 % interval): " + "; ".join(
+        f"{key.replace('_', ' ')} {d['value']:+.3f} ({d['low']:+.3f} to {d['high']:+.3f})"
+        for key, d in found.items()
+    )
 
 
 def _compared(title: str, rows: Mapping[str, _Row]) -> Table:

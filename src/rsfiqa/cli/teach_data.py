@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsfiqa.cli import common, outputs
-from rsfiqa.errors import ConfigError
+from rsfiqa.cli import common, outputs, teach_common
 
 if TYPE_CHECKING:
-    from rsfiqa.learning.instruction_making import Describe
     from rsfiqa.learning.instructions import InstructionSet
 
 
@@ -41,17 +39,8 @@ def data(
         int, typer.Option(min=64, help="Of the pictures' long side, in pixels.")
     ] = 640,
     segmenter: common.SegmenterOption = "embedded",
-    content: Annotated[
-        bool, typer.Option("--content/--no-content", help="Say what the regions show, too.")
-    ] = True,
-    coco: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="COCO photographs with panoptic labels, from which the teacher of content learns "
-            "first; without them it names animals and things only.",
-        ),
-    ] = None,
+    content: teach_common.ContentOption = True,
+    coco: teach_common.CocoOption = None,
     messages: Annotated[
         Path | None,
         typer.Option(
@@ -67,13 +56,13 @@ def data(
     Photographs that cannot be read are named, and give exit status 1.
     """
     from rsfiqa.learning.full_reference import require_measure
-    from rsfiqa.learning.instruction_making import make_instructions, name_photographs
+    from rsfiqa.learning.instruction_making import make_instructions
     from rsfiqa.learning.instructions import read_instructions
+    from rsfiqa.learning.set_making import name_photographs
     from rsfiqa.regions.build import build_segmenter
     from rsfiqa.segmentation import PictureSegmenter
 
-    if coco is not None and not content:
-        raise ConfigError("--coco teaches what regions show, which --no-content leaves out.")
+    teach_common.check_content(content, coco)
     # All that can be refused is refused before weights are loaded.
     require_measure()
     outputs.require_writable_folder(out)
@@ -81,47 +70,26 @@ def data(
         outputs.require_writable_file(messages)
     name_photographs(photographs)
     picture_segmenter = PictureSegmenter(build_segmenter(segmenter))
-    made_by = {"segmenter": picture_segmenter.segmenter.name}
-    if content:
-        made_by["content"] = "coco" if coco else "imagenet"
     with common.progress("making", pictures, shown=not quiet and common.on_terminal()) as advance:
         report = make_instructions(
             photographs,
             out,
             segment=picture_segmenter.segment,
-            describe=_describer(coco) if content else None,
+            describe=teach_common.describer(content, coco),
             pictures=pictures,
             seed=seed,
             copies=copies,
             largest_side=largest_side,
-            made_by=made_by,
+            made_by=teach_common.makers(picture_segmenter.segmenter.name, content, coco),
             told=advance,
         )
     made = read_instructions(out)
     if not quiet:
-        typer.echo(
-            f"rsfiqa: {report.made} pictures made, {report.kept} kept; {_summary(made)}", err=True
-        )
+        teach_common.say_what_was_made(report, made)
     if messages is not None:
         _export(made, messages, quiet=quiet)
-    for name, error in report.failures:
-        typer.echo(f"rsfiqa: failed: {name}: {error}", err=True)
+    teach_common.name_failures(report.failures)
     raise typer.Exit(1 if report.failures else 0)
-
-
-def _describer(coco: Path | None) -> Describe:
-    """The teacher of content: one fitted to COCO, or the one that needs nothing."""
-    from rsfiqa.learning import content
-
-    return content.describe_regions if coco is None else content.ContentTeacher.fit(coco).describe
-
-
-def _summary(made: InstructionSet) -> str:
-    counts, sources = made.count_regions(), len(set(made.sources))
-    return (
-        f"the set has {len(made)} pictures of {sources} photographs with {counts.regions} regions, "
-        f"{counts.spoiled} spoiled and {counts.described} described."
-    )
 
 
 def _export(made: InstructionSet, path: Path, *, quiet: bool) -> None:

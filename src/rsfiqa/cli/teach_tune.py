@@ -2,8 +2,8 @@
 
 The same command teaches the embedded reader on a processor and a vision-language model on GPUs:
 
-    rsfiqa teach tune SET --out DIR
-    accelerate launch -m rsfiqa teach tune SET --out DIR --reader hf:Qwen/Qwen2.5-VL-7B-Instruct
+    rsfiqa teach tune SET... --out DIR
+    accelerate launch -m rsfiqa teach tune SET... --out DIR --reader hf:Qwen/Qwen2.5-VL-7B-Instruct
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,15 +25,18 @@ if TYPE_CHECKING:
     from rsfiqa.learning.instructions import InstructionSet
     from rsfiqa.learning.teaching import Pupil, StepReport
     from rsfiqa.learning.teaching_config import TeachingConfig
-    from rsfiqa.learning.teaching_evidence import TaughtRegions
 
 _OWN = "the reader's own"
 
 
 def tune(
     data: Annotated[
-        Path,
-        typer.Argument(metavar="SET", help="Instruction data that rsfiqa teach data made."),
+        list[Path],
+        typer.Argument(
+            metavar="SET...",
+            help="Instruction data that rsfiqa teach data and rsfiqa teach labels made.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path,
@@ -60,6 +63,10 @@ def tune(
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the regions.", show_default=_OWN)
+    ] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(help="Weight updates at most; 0 for no limit.", show_default="0"),
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Regions a batch and process.", show_default=_OWN)
@@ -115,6 +122,7 @@ def tune(
 
     options = {
         "epochs": epochs,
+        "max_steps": max_steps,
         "batch_size": batch_size,
         "accumulate": accumulate,
         "learning_rate": learning_rate,
@@ -130,18 +138,21 @@ def tune(
     }
     given = {name: value for name, value in options.items() if value is not None}
     settings = _settings(reader, {**(read_settings(config) if config else {}), **given})
-    whole = read_instructions(data)
-    training, validation = whole.split(settings.held, seed=settings.seed)
-    if not training.count_regions().regions:
+    sets = [
+        _Set(folder, *read_instructions(folder).split(settings.held, seed=settings.seed))
+        for folder in data
+    ]
+    if not any(part.training.count_regions().regions for part in sets):
+        named = " and ".join(map(str, data))
         raise ConfigError(
-            f"of the {len(whole)} pictures in {data} none with regions is left to learn from; make "
-            "more instruction data, or hold fewer back (--held)."
+            f"of the pictures in {named} none with regions is left to learn from; make more "
+            "instruction data, or hold fewer back (--held)."
         )
     outputs.require_writable_folder(out)
     with warnings.catch_warnings():
         # Libraries' remarks to each other, such as peft's use of a name that transformers changed.
         warnings.simplefilter("ignore")
-        _Run(reader, settings, data, out, device, quiet).teach(training, validation)
+        _Run(reader, settings, sets, out, device, quiet).teach()
 
 
 def _settings(reader: str, values: Mapping[str, Any]) -> TeachingConfig:
@@ -158,19 +169,35 @@ def _settings(reader: str, values: Mapping[str, Any]) -> TeachingConfig:
 
 
 @dataclass(frozen=True)
+class _Set:
+    """One set of instruction data, its photographs parted."""
+
+    folder: Path
+    training: InstructionSet
+    validation: InstructionSet
+
+    @property
+    def label(self) -> str:
+        """What the set is, with a digest of what it says."""
+        from rsfiqa.images import hash_file
+        from rsfiqa.learning.instructions import INSTRUCTIONS_FILE
+
+        digest = hash_file(self.folder / INSTRUCTIONS_FILE)[:8]
+        return f"{self.folder.resolve().name}#{digest}"
+
+
+@dataclass(frozen=True)
 class _Run:
     """One call of the command, in one of its processes."""
 
     reader: str
     settings: TeachingConfig
-    data: Path
+    sets: Sequence[_Set]
     out: Path
     device: str
     quiet: bool
 
-    def teach(self, training: InstructionSet, validation: InstructionSet) -> None:
-        from rsfiqa.images import hash_file
-        from rsfiqa.learning.instructions import INSTRUCTIONS_FILE
+    def teach(self) -> None:
         from rsfiqa.learning.teaching import teach
         from rsfiqa.learning.teaching_plan import Plan
         from rsfiqa.learning.teaching_processes import join_processes
@@ -179,8 +206,8 @@ class _Run:
         talks = processes.is_main_process
         shown = talks and not self.quiet and common.on_terminal()
         make = _embedded_pupil if self.reader == "embedded" else _vlm_pupil
-        pupil, base = make(self, training, validation, processes, shown)
-        data = f"{self.data.resolve().name}#{hash_file(self.data / INSTRUCTIONS_FILE)[:8]}"
+        pupil, base = make(self, processes, shown)
+        data = ", ".join(part.label for part in self.sets)
         steps = Plan(len(pupil), self.settings, processes.num_processes).steps
         with common.progress("teaching", steps, shown=shown) as advance:
             figures = teach(
@@ -242,10 +269,9 @@ def _command(processes: int) -> str:
     return launcher + " ".join(["rsfiqa", *map(shlex.quote, sys.argv[1:])])
 
 
-def _vlm_pupil(
-    run: _Run, training: InstructionSet, validation: InstructionSet, processes: Any, shown: bool
-) -> tuple[Pupil, str]:
+def _vlm_pupil(run: _Run, processes: Any, shown: bool) -> tuple[Pupil, str]:
     """The model on this process's device, with what pins its weights."""
+    from rsfiqa.learning.instructions import JoinedInstructions
     from rsfiqa.learning.teaching_vlm import VLMPupil, VLMTeachingConfig
     from rsfiqa.reading.vlm_loading import load_vlm
 
@@ -260,16 +286,16 @@ def _vlm_pupil(
             max_pixels=settings.max_pixels,
         )
     label = vlm.label
+    training = JoinedInstructions([part.training for part in run.sets])
+    validation = JoinedInstructions([part.validation for part in run.sets])
     return VLMPupil(vlm, training, validation, settings), label
 
 
-def _embedded_pupil(
-    run: _Run, training: InstructionSet, validation: InstructionSet, processes: Any, shown: bool
-) -> tuple[Pupil, str]:
+def _embedded_pupil(run: _Run, processes: Any, shown: bool) -> tuple[Pupil, str]:
     """The untaught embedded reader, with what its evidence and weights are."""
     from rsfiqa.encoders.build import build_encoder
     from rsfiqa.learning.teaching_embedded import EmbeddedPupil
-    from rsfiqa.learning.teaching_evidence import EvidenceStore
+    from rsfiqa.learning.teaching_evidence import EvidenceStore, TaughtRegions
     from rsfiqa.reading.language_model import ASSET, load_language_model
 
     with processes.main_process_first():
@@ -277,22 +303,14 @@ def _embedded_pupil(
         encoder = build_encoder().eval()
         if run.settings.precision == "bf16":
             encoder.to_bf16()
-        store = EvidenceStore(run.data / "evidence", encoder)
-        total = len(training) + len(validation)
+        total = sum(len(part.training) + len(part.validation) for part in run.sets)
+        learnt, held = [], []
         with common.progress("looking", total, shown=shown) as advance:
-            learnt = store.gather(training, lambda _: advance(1))
-            if validation.count_regions().regions:
-                held = store.gather(validation, lambda _: advance(1))
-            else:
-                held = _none_of(learnt)
-    pupil = EmbeddedPupil(language, encoder, learnt, held, run.settings)
+            for part in run.sets:
+                store = EvidenceStore(part.folder / "evidence", encoder)
+                learnt.append(store.gather(part.training, lambda _: advance(1)))
+                held.append(store.gather(part.validation, lambda _: advance(1)))
+    pupil = EmbeddedPupil(
+        language, encoder, TaughtRegions.joined(learnt), TaughtRegions.joined(held), run.settings
+    )
     return pupil, f"{ASSET}, {encoder.name} {encoder.precision}"
-
-
-def _none_of(regions: TaughtRegions) -> TaughtRegions:
-    import torch
-
-    from rsfiqa.learning.teaching_evidence import TaughtRegions as Regions
-
-    none = torch.tensor([], dtype=torch.long)
-    return Regions(regions.evidence.at(none), regions.ratings[none], (), ())

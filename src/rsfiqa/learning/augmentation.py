@@ -1,7 +1,7 @@
 """Harmless changes of clean photographs, so that one folder of them shows more than itself.
 
-Mirrored, cropped, shrunk, a little brighter or darker, mildly compressed: what a clean photograph
-may have gone through and still count as clean. Shrinking also makes cleaner sources, since small
+Mirrored, cropped, shrunk, a little brighter or darker, in black and white, mildly compressed: what a
+clean photograph may have gone through and still count as clean. Shrinking also makes cleaner sources, since small
 faults that a photograph came with vanish.
 """
 
@@ -25,6 +25,7 @@ _JPEG_SHARE = 1 / 3
 _JPEG_QUALITIES = (85, 97)
 _GAMMAS = (0.88, 1.14)
 _STOPS = 0.15
+_MONOCHROME_SHARE = 0.08
 
 
 def augment(pixels: Pixels, rng: np.random.Generator, largest_side: int = LARGEST_SIDE) -> Pixels:
@@ -32,8 +33,8 @@ def augment(pixels: Pixels, rng: np.random.Generator, largest_side: int = LARGES
 
     In this order: a mirror (half of them), a crop of 70 to 100 % of each side, a shrink by 1 to 2
     with antialiasing (more only if the photograph is larger than twice `largest_side`; never below
-    320 pixels on the long side), gamma 0.88..1.14 and exposure ±0.15 stops (half), JPEG of quality
-    85..97 (a third: most photographs are JPEGs).
+    320 pixels on the long side), gamma 0.88..1.14 and exposure ±0.15 stops (half), black and white
+    (8 %), JPEG of quality 85..97 (a third: most photographs are JPEGs).
 
     Args:
         pixels: uint8 RGB `[H, W, 3]`.
@@ -47,10 +48,13 @@ def augment(pixels: Pixels, rng: np.random.Generator, largest_side: int = LARGES
     shrink = rng.uniform(1, _LARGEST_SHRINK)
     gamma, stops = rng.uniform(*_GAMMAS), rng.uniform(-_STOPS, _STOPS)
     quality = int(rng.integers(_JPEG_QUALITIES[0], _JPEG_QUALITIES[1] + 1))
+    monochrome = rng.random() < _MONOCHROME_SHARE
     changed = _cropped(pixels[:, ::-1] if mirror else pixels, parts, places)
     changed = _shrunk(changed, shrink, largest_side)
     if tone:
         changed = _toned(changed, gamma, stops)
+    if monochrome:
+        changed = _without_colour(changed)
     return _compressed(changed, quality) if compress else np.ascontiguousarray(changed)
 
 
@@ -82,6 +86,10 @@ def _toned(pixels: Pixels, gamma: float, stops: float) -> Pixels:
     values = np.clip((np.arange(256) / 255) ** gamma * 2.0 ** (stops / 2.2), 0, 1)
     table: Pixels = np.rint(values * 255).astype(np.uint8)
     return table[pixels]
+
+
+def _without_colour(pixels: Pixels) -> Pixels:
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).convert("L").convert("RGB"))
 
 
 def _compressed(pixels: Pixels, quality: int) -> Pixels:

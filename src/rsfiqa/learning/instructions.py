@@ -1,4 +1,6 @@
-"""Instruction data: pictures with spoiled regions, and what a reader should say of each region.
+"""Instruction data: pictures with faults, and what a reader should say of each region.
+
+Faults were put there by us, region by region, or came with the photograph and were labelled.
 
 A set is a folder with `instructions.jsonl`, one picture a line, and the pictures it names. The
 partition is stored with it, so that what was spoiled is what is read.
@@ -8,14 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
 from typing import Any, overload
 
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.learning.distortions import dimension_of
 from rsfiqa.learning.distortions.base import check_strength
+from rsfiqa.learning.fault_labels import LABELLED, check_severity
 from rsfiqa.partition import Partition
 from rsfiqa.types import DIMENSIONS, Dimension, Rating
 
@@ -50,7 +55,10 @@ class RegionInstruction:
         ratings: the wanted distribution over levels of every dimension.
         descriptions: ways to say what it shows; empty when no teacher knows.
         noun: what it shows in a word or two, as the descriptions' head; None when unknown.
-        faults: what was done to it; empty for a clean region.
+        faults: what was done to it; empty for a clean region, and where `seen` is not None.
+        seen: of a region of a real photograph whose faults somebody has labelled, the severity by
+            dimension, 0 (none) to 4 (extreme); a dimension whose severity nobody knows is left out.
+            None for computed data: such a region is neither clean nor spoiled by us.
     """
 
     region: int
@@ -58,6 +66,7 @@ class RegionInstruction:
     descriptions: tuple[str, ...] = ()
     noun: str | None = None
     faults: tuple[Fault, ...] = ()
+    seen: Mapping[Dimension, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +74,8 @@ class Instruction:
     """One picture of a set.
 
     Attributes:
-        image: the spoiled (or clean) picture's file.
-        source: name of the clean photograph it was made from: splits go by it.
+        image: the picture's file: spoiled, clean, or as somebody labelled it.
+        source: name of the photograph it was made from: splits go by it.
         partition: of the picture's size.
         regions: the instructions of regions worth reading, in order of their ids.
     """
@@ -79,10 +88,15 @@ class Instruction:
 
 @dataclass(frozen=True)
 class RegionCounts:
-    """How many regions a set speaks of, and how many of them are spoiled and described."""
+    """How many regions a set speaks of, and how many of them are spoiled, labelled, described.
+
+    A region is spoiled when a fault was put there, labelled when somebody looked for the faults that
+    its photograph came with.
+    """
 
     regions: int = 0
     spoiled: int = 0
+    labelled: int = 0
     described: int = 0
 
 
@@ -116,7 +130,7 @@ class InstructionSet(Sequence[Instruction]):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Of each picture the name of the clean photograph it was made from."""
+        """Of each picture the name of the photograph it was made from."""
         return tuple(self._sources)
 
     def count_regions(self) -> RegionCounts:
@@ -125,13 +139,14 @@ class InstructionSet(Sequence[Instruction]):
         Raises:
             DataError: a line is damaged.
         """
-        regions = spoiled = described = 0
+        regions = spoiled = labelled = described = 0
         for line, number in zip(self._lines, self._numbers, strict=True):
             record = _load(line, self.folder, number)
             regions += len(record["regions"])
             spoiled += sum(bool(entry.get("faults")) for entry in record["regions"])
+            labelled += sum(entry.get("seen") is not None for entry in record["regions"])
             described += sum(bool(entry.get("descriptions")) for entry in record["regions"])
-        return RegionCounts(regions, spoiled, described)
+        return RegionCounts(regions, spoiled, labelled, described)
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -177,8 +192,30 @@ class InstructionSet(Sequence[Instruction]):
         return part
 
 
+class JoinedInstructions(Sequence[Instruction]):
+    """Several sets one behind the other, to learn from all of them."""
+
+    def __init__(self, sets: Sequence[InstructionSet]) -> None:
+        self.sets = tuple(sets)
+        self._ends = list(accumulate(map(len, self.sets)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> Instruction: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Instruction]: ...
+    def __getitem__(self, index: int | slice) -> Instruction | list[Instruction]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        at = range(len(self))[index]
+        number = bisect_right(self._ends, at)
+        return self.sets[number][at - (self._ends[number - 1] if number else 0)]
+
+
 def read_instructions(folder: str | Path) -> InstructionSet:
-    """The set in a folder that `make_instructions` wrote.
+    """The set in a folder that `make_instructions` or `make_labelled` wrote.
 
     Raises:
         DataError: there is no set, a line is damaged, or a picture is missing.
@@ -191,23 +228,25 @@ def record_of(instruction: Instruction, folder: Path) -> dict[str, Any]:
     return {
         "image": instruction.image.relative_to(folder).as_posix(),
         "source": instruction.source,
-        "regions": [
-            {
-                "region": region.region,
-                "ratings": {
-                    d: [round(p, 6) for p in region.ratings[d].probabilities] for d in DIMENSIONS
-                },
-                "noun": region.noun,
-                "descriptions": list(region.descriptions),
-                "faults": [
-                    {"dimension": f.dimension, "family": f.family, "strength": f.strength}
-                    for f in region.faults
-                ],
-            }
-            for region in instruction.regions
-        ],
+        "regions": [_entry_of(region) for region in instruction.regions],
         "partition": instruction.partition.to_rle(),
     }
+
+
+def _entry_of(region: RegionInstruction) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "region": region.region,
+        "ratings": {d: [round(p, 6) for p in region.ratings[d].probabilities] for d in DIMENSIONS},
+        "noun": region.noun,
+        "descriptions": list(region.descriptions),
+        "faults": [
+            {"dimension": f.dimension, "family": f.family, "strength": f.strength}
+            for f in region.faults
+        ],
+    }
+    if region.seen is not None:
+        entry["seen"] = dict(region.seen)
+    return entry
 
 
 def instruction_from(record: Mapping[str, Any], folder: Path) -> Instruction:
@@ -239,7 +278,23 @@ def _region_from(entry: Mapping[str, Any], partition: Partition) -> RegionInstru
         if dimension_of(fault.family) != fault.dimension:
             raise DataError(f"{fault.family} does not spoil {fault.dimension!r}.")
     ratings: dict[Dimension, Rating] = {d: Rating(tuple(entry["ratings"][d])) for d in DIMENSIONS}
-    return RegionInstruction(region, ratings, tuple(entry["descriptions"]), entry["noun"], faults)
+    seen = _seen_from(entry.get("seen"))
+    if faults and seen is not None:
+        raise DataError(f"region {region} is spoiled and labelled; it can be one of both only.")
+    said = (tuple(entry["descriptions"]), entry["noun"])
+    return RegionInstruction(region, ratings, *said, faults, seen)
+
+
+def _seen_from(entry: Mapping[str, Any] | None) -> dict[Dimension, float] | None:
+    """What `seen` of a record says; None where a record has none, as in computed data."""
+    if entry is None:
+        return None
+    unknown = set(entry) - set(LABELLED)
+    if unknown:
+        raise DataError(f"severities are of {', '.join(LABELLED)}; got {sorted(unknown)}.")
+    for severity in entry.values():
+        check_severity(severity)
+    return {dimension: entry[dimension] for dimension in LABELLED if dimension in entry}
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
@@ -268,6 +323,7 @@ def _load(line: bytes, folder: Path, number: int) -> dict[str, Any]:
 
 
 def _share_of(source: str, seed: int) -> float:
-    """A number in 0..1 that is the source's own."""
-    digest = hashlib.sha256(f"{seed}|{source}".encode()).digest()
+    """A number in 0..1 that is the source's own, whatever folder it was found in: sets that were made
+    from one photograph have to agree on its part."""
+    digest = hashlib.sha256(f"{seed}|{PurePosixPath(source).name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -5,6 +5,10 @@ were put there, not from a model's opinion. That severe blur hides noise, or tha
 sharpness, is not modelled; the one exception is `SPILLS`. `overall` comes from the strengths (six
 tenths) and from a full-reference measure between the clean and the spoiled pixels (four tenths),
 since families hurt differently at the same nominal strength.
+
+Severities of faults that somebody saw in a photograph count like strengths: both run to 4, and 1 is
+what is just seen. What was looked at is less certain than what was done, so that these distributions
+are wider.
 """
 
 from __future__ import annotations
@@ -26,6 +30,12 @@ CLEAN_LEVEL = 4.8
 SIGMA = 0.5
 """How widely people's words would scatter around a level, in levels."""
 
+SEEN_SIGMA = 0.6
+"""The same around the level of a severity that somebody saw."""
+
+UNSURE_SIGMA = 1.0
+"""The same where the labels leave open whether a region has the fault."""
+
 SPILLS: Mapping[str, Mapping[Dimension, float]] = MappingProxyType(
     {"smeared_noise": MappingProxyType({"blur": 0.5})}
 )
@@ -42,6 +52,9 @@ _SHARE_OF_STRENGTHS = 0.6
 """In `overall`. With this the overall level of spoiled regions follows their strongest fault at
 Spearman 0.92 (1,388 cells of a grid) and 0.94 (1,302 segmented regions), over all families; half
 and half gives 0.89 on the former."""
+
+_SHARE_OF_UNSURE = 0.5
+_SHARE_OF_SHIFT = 0.5
 
 _SIMILARITIES = (0.20, 0.43, 0.58, 0.77, 0.90, 1.00)
 _LEVELS_OF_SIMILARITY = (1.00, 1.40, 2.15, 3.10, 4.05, 5.00)
@@ -159,3 +172,53 @@ def wanted_ratings(faults: Sequence[Fault], similarity: float = 1.0) -> dict[Dim
     levels = {d: level_of_strengths(strengths) for d, strengths in by_dimension.items()}
     levels["overall"] = overall_level([fault.strength for fault in faults], similarity)
     return {dimension: level_distribution(level) for dimension, level in levels.items()}
+
+
+def seen_ratings(
+    seen: Mapping[Dimension, float],
+    unsure: Mapping[Dimension, float] = MappingProxyType({}),
+    shift: float = 0.0,
+) -> dict[Dimension, Rating]:
+    """What a reader should say of a region of a photograph whose faults somebody saw.
+
+    A dimension in neither mapping is clean. One that is unsure is rated half way between with and
+    without the fault, which counts half in `overall`.
+
+    Args:
+        seen: severities, 0 (none) to 4 (extreme).
+        unsure: severities that the region has or has not.
+        shift: of `overall`, in levels; see `overall_shift`.
+
+    Example:
+        >>> ratings = seen_ratings({"blur": 3.0, "noise": 0.0}, {"color": 2.0})
+        >>> {name: round(rating.value, 2) for name, rating in ratings.items()}
+        {'color': 3.95, 'noise': 4.8, 'artifact': 4.8, 'blur': 2.15, 'overall': 1.91}
+    """
+    ratings = {
+        dimension: level_distribution(level_of_strengths([seen.get(dimension, 0.0)]), SEEN_SIGMA)
+        for dimension in DIMENSIONS
+    }
+    for dimension, severity in unsure.items():
+        middle = (CLEAN_LEVEL + level_of_strengths([severity])) / 2
+        ratings[dimension] = level_distribution(middle, UNSURE_SIGMA)
+    halves = [_SHARE_OF_UNSURE * severity for severity in unsure.values()]
+    overall = level_of_strengths([*seen.values(), *halves]) + shift
+    ratings["overall"] = level_distribution(min(max(overall, 1.0), CLEAN_LEVEL), SEEN_SIGMA)
+    return ratings
+
+
+def overall_shift(overall: float, severities: Sequence[float]) -> float:
+    """By how many levels a viewer's word on a whole photograph moves `overall` of its regions.
+
+    Half of what the severities leave unexplained: the faults that were named are not all there is to
+    quality, but a word on the whole says nothing of where.
+
+    Args:
+        overall: of the photograph, 1..5.
+        severities: of its dimensions, 0..4.
+
+    Example:
+        >>> round(overall_shift(3.0, [2.0, 0.0, 0.0, 0.0]), 3)  # the fault alone gives 3.1
+        -0.05
+    """
+    return _SHARE_OF_SHIFT * (overall - level_of_strengths(severities))

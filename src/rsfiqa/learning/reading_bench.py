@@ -16,6 +16,7 @@ from rsfiqa.learning.content_panoptic import CocoPanoptic
 from rsfiqa.learning.instructions import InstructionSet, read_instructions
 from rsfiqa.learning.mmp2k import read_mmp2k
 from rsfiqa.learning.reading_content import measure_content
+from rsfiqa.learning.reading_labelled import measure_labelled
 from rsfiqa.learning.reading_leak import measure_leak
 from rsfiqa.learning.reading_linear import PENALTIES, LinearHead, fit_linear_head
 from rsfiqa.learning.reading_people import measure_people
@@ -49,6 +50,7 @@ class BenchData:
         spoiled: folder of instruction data from photographs that nobody learned from.
         taught_on: folder of the instruction data that the reader learned from: the linear head
             learns from it.
+        labelled: folder of instruction data from labelled photographs that nobody learned from.
         clean: clean photographs, for the leak.
         people: folder of MMP-2k.
         coco: folder of COCO with panoptic labels of its val split.
@@ -56,6 +58,7 @@ class BenchData:
 
     spoiled: Path | None = None
     taught_on: Path | None = None
+    labelled: Path | None = None
     clean: Sequence[Path] = ()
     people: Path | None = None
     coco: Path | None = None
@@ -105,9 +108,9 @@ def bench_reading(
 
     Returns:
         `figures` with `reader` and `segmenter` (names), `settings`; as far as there is data for
-        them `linear` (see `describe_linear`), `spoiled` (see `spoiled_figures`), `leak` (see
-        `measure_leak`), `people` (see `measure_people`) and `content` (see `measure_content`); and
-        `left_out`, the parts without data. Parts have one row for the `reader` and one for the
+        them `linear` (see `describe_linear`), `spoiled` (see `spoiled_figures`), `labelled` (see
+        `measure_labelled`), `leak` (see `measure_leak`), `people` (see `measure_people`) and
+        `content` (see `measure_content`); and `left_out`, the parts without data. Parts have one row for the `reader` and one for the
         `linear` head, where it was given something to learn from.
 
     Raises:
@@ -120,6 +123,7 @@ def bench_reading(
     coco = CocoPanoptic.open(data.coco, "val") if data.coco else None
     people = read_mmp2k(data.people)[:limit] if data.people else []
     spoiled = read_instructions(data.spoiled)[:limit] if data.spoiled else None
+    labelled = read_instructions(data.labelled)[:limit] if data.labelled else None
     studio = Studio(encoder or _encoder(reader, data, segmenter, device, precision), segmenter)
     figures: dict[str, Any] = {
         "reader": reader.name,
@@ -134,7 +138,8 @@ def bench_reading(
     notes: list[str] = []
     if data.taught_on is not None:
         taught = read_instructions(data.taught_on)
-        notes += _shared_sources(taught, spoiled)
+        notes += _shared_sources(taught, spoiled, "spoiled")
+        notes += _shared_sources(taught, labelled, "labelled")
         linear, figures["linear"] = _learn(taught, studio, progress)
         raters[LINEAR] = linear
     rated: RatedRegions | None = None
@@ -142,6 +147,12 @@ def bench_reading(
         with progress("spoiled regions", len(spoiled)) as advance:
             rated = rate_spoiled(raters, spoiled, studio, workers=workers, told=lambda: advance(1))
         figures["spoiled"] = {"pictures": len(spoiled), **spoiled_figures(rated, seed=seed)}
+    if labelled is not None:
+        with progress("labelled photographs", len(labelled)) as advance:
+            found = measure_labelled(
+                raters, labelled, studio, seed=seed, workers=workers, told=lambda: advance(1)
+            )
+        figures["labelled"] = {"pictures": len(labelled), **found}
     if data.clean:
         photographs = data.clean[:limit]
         with progress("the leak", len(photographs)) as advance:
@@ -159,7 +170,7 @@ def bench_reading(
             figures["content"] = measure_content(
                 reader, coco, names, studio, workers=workers, told=lambda: advance(1)
             )
-    parts = ("linear", "spoiled", "leak", "people", "content")
+    parts = ("linear", "spoiled", "labelled", "leak", "people", "content")
     figures["left_out"] = [part for part in parts if part not in figures]
     return BenchOutcome(figures, rated, tuple(notes))
 
@@ -196,14 +207,16 @@ def _learn(
     return head, describe_linear(head, len(regions), len(kept))
 
 
-def _shared_sources(taught: InstructionSet, spoiled: InstructionSet | None) -> list[str]:
+def _shared_sources(
+    taught: InstructionSet, measured: InstructionSet | None, name: str
+) -> list[str]:
     """A set knows its photographs by name only, so that this can be no more than a warning."""
-    shared = sorted(set(taught.sources) & set(spoiled.sources)) if spoiled is not None else []
+    shared = sorted(set(taught.sources) & set(measured.sources)) if measured is not None else []
     if not shared:
         return []
     return [
         (
-            f"{len(shared)} photographs of the spoiled set have names that occur in the set that was "
+            f"{len(shared)} photographs of the {name} set have names that occur in the set that was "
             f"learned from, such as {shared[0]}; if they are the same, the figures flatter."
         )
     ]

@@ -1,4 +1,8 @@
-"""How well ratings of regions find what was done to them: the figures of `rsfiqa bench read`."""
+"""How well ratings of regions find what was done to them: the figures of `rsfiqa bench read`.
+
+Regions of photographs whose faults somebody saw (`RegionInstruction.seen`) are neither clean nor
+spoiled by us, and do not belong here: see `rsfiqa.learning.reading_seen`.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +104,7 @@ def reading_figures(
 
     Args:
         values: mean levels `[N, 5]`, 1..5, in the order of `DIMENSIONS`.
-        faults: of each region.
+        faults: of each region, an empty one where it is clean.
 
     Example:
         >>> blurred = [Fault("blur", "defocus", 3.0)]
@@ -130,8 +134,8 @@ def reading_figures(
             str(family): float(hits[table.families[asked] == family].mean())
             for family in np.unique(table.families[asked])
         },
-        overall_srcc=_spearman(overall[~clean], -table.strength[~clean]),
-        overall_srcc_with_clean=_spearman(overall, -table.strength),
+        overall_srcc=spearman(overall[~clean], -table.strength[~clean]),
+        overall_srcc_with_clean=spearman(overall, -table.strength),
         auc=roc_area(overall[clean], overall[~clean]),
         dimension_auc={d: area for d, area in areas.items() if area is not None},
     )
@@ -199,7 +203,13 @@ def roc_area(good: Array, bad: Array) -> float | None:
     return float((ranks.sum() - len(good) * (len(good) + 1) / 2) / (len(good) * len(bad)))
 
 
-def _spearman(a: Array, b: Array) -> float | None:
+def spearman(a: Array, b: Array) -> float | None:
+    """Spearman's correlation; None for fewer than three values or where one side is constant.
+
+    Example:
+        >>> spearman(np.array([1.0, 2.0, 5.0]), np.array([0.1, 0.4, 0.5]))
+        1.0
+    """
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
     from scipy.stats import spearmanr

@@ -1,6 +1,7 @@
 """Do readers find what was done to regions? Figures on a set of instruction data, for several raters.
 
-The set must be made of photographs that nobody learned from.
+The set must be made of photographs that nobody learned from. Regions whose faults somebody saw are
+neither clean nor spoiled: they are left out here, and measured by `rsfiqa.learning.reading_labelled`.
 """
 
 from __future__ import annotations
@@ -13,23 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from rsfiqa.errors import DataError
-from rsfiqa.images import load_image
-from rsfiqa.learning.instructions import Instruction, RegionInstruction
+from rsfiqa.learning.instructions import Instruction
 from rsfiqa.learning.reading_metrics import FaultTable, Reliability, reading_figures, reliability
+from rsfiqa.learning.reading_rated import rate_instructed
 from rsfiqa.learning.reading_raters import LINEAR, READER, Levels, Rater, Studio, is_read, values_of
-from rsfiqa.parallel import parallel_map
+from rsfiqa.learning.reading_resampling import Members, differences_with_intervals
 from rsfiqa.types import DIMENSIONS
 
-RESAMPLES = 500
-"""Of the photographs, for the interval of the difference between two raters."""
-
 _COMPARED = ("naming", "overall_srcc", "auc")
-_COVERED = (2.5, 97.5)
 
 
 @dataclass(frozen=True, eq=False)
 class RatedRegions:
-    """All instructed regions of a set, as several raters see them.
+    """All clean and spoiled regions of a set, as several raters see them.
 
     Attributes:
         levels: by rater, the level probabilities `[N, 5, 5]`; nan where a region was not read.
@@ -52,7 +49,7 @@ def rate_spoiled(
     workers: int = 1,
     told: Callable[[], None] = lambda: None,
 ) -> RatedRegions:
-    """Have all instructed regions of a set rated.
+    """Have all clean and spoiled regions of a set rated.
 
     Args:
         raters: by name.
@@ -62,33 +59,27 @@ def rate_spoiled(
         told: called after each picture.
 
     Raises:
-        DataError: the set instructs of no region.
+        DataError: the set instructs of no such region.
         ImageError: a picture cannot be read.
     """
-
-    def one(number: int) -> tuple[Instruction, dict[str, Levels]]:
-        instruction = instructions[number]
-        picture = studio.picture(load_image(instruction.image).pixels, instruction.partition)
-        wanted = [region.region for region in instruction.regions]
-        return instruction, {name: rater.rate(picture)[wanted] for name, rater in raters.items()}
-
-    said: dict[str, list[Levels]] = {name: [] for name in raters}
-    regions: list[RegionInstruction] = []
-    sources: list[str] = []
-    for instruction, found in parallel_map(one, range(len(instructions)), workers):
-        for name, levels in found.items():
-            said[name].append(levels)
-        regions += instruction.regions
-        sources += [instruction.source] * len(instruction.regions)
-        told()
-    if not regions:
-        raise DataError("the set instructs of no region; make one with rsfiqa teach data.")
-    wanted = [[region.ratings[d].probabilities for d in DIMENSIONS] for region in regions]
+    rated = rate_instructed(
+        raters,
+        instructions,
+        studio,
+        belongs=lambda region: region.seen is None,
+        workers=workers,
+        told=told,
+    )
+    if not len(rated):
+        raise DataError(
+            "the set instructs of no region that is clean or spoiled; make one with rsfiqa teach data."
+        )
+    wanted = [[region.ratings[d].probabilities for d in DIMENSIONS] for region in rated.regions]
     return RatedRegions(
-        levels={name: np.concatenate(levels) for name, levels in said.items()},
+        levels=rated.levels,
         wanted=np.array(wanted, dtype=np.float64),
-        faults=FaultTable.of([region.faults for region in regions]),
-        photographs=np.unique(sources, return_inverse=True)[1].astype(np.int64),
+        faults=FaultTable.of([region.faults for region in rated.regions]),
+        photographs=np.unique(rated.sources, return_inverse=True)[1].astype(np.int64),
     )
 
 
@@ -150,10 +141,10 @@ def _difference(rated: RatedRegions, seed: int) -> dict[str, dict[str, float]]:
     """On the regions that both could read; photographs are drawn whole, with all their regions."""
     both = is_read(rated.levels[READER]) & is_read(rated.levels[LINEAR])
     values = {name: values_of(rated.levels[name][both]) for name in (READER, LINEAR)}
-    faults, photographs = rated.faults.at(both), rated.photographs[both]
-    members = [np.flatnonzero(photographs == p) for p in np.unique(photographs)]
+    faults = rated.faults.at(both)
 
-    def differences(index: npt.NDArray[np.int64]) -> dict[str, float]:
+    def differences(members: Members) -> dict[str, float]:
+        index = np.concatenate(members)
         drawn = faults.at(index)
         mine, theirs = (
             asdict(reading_figures(values[name][index], drawn)) for name in (READER, LINEAR)
@@ -164,18 +155,4 @@ def _difference(rated: RatedRegions, seed: int) -> dict[str, dict[str, float]]:
             if mine[key] is not None and theirs[key] is not None
         }
 
-    if not members:
-        return {}
-    whole = differences(np.arange(len(faults)))
-    rng = np.random.default_rng(seed)
-    draws: dict[str, list[float]] = {key: [] for key in whole}
-    for _ in range(RESAMPLES):
-        chosen = rng.integers(len(members), size=len(members))
-        for key, value in differences(np.concatenate([members[i] for i in chosen])).items():
-            draws.setdefault(key, []).append(value)
-    found = {}
-    for key, value in whole.items():
-        if draws[key]:
-            low, high = np.percentile(draws[key], _COVERED)
-            found[key] = {"value": value, "low": float(low), "high": float(high)}
-    return found
+    return differences_with_intervals(differences, rated.photographs[both], seed=seed)

@@ -36,7 +36,8 @@ class Pupil(Protocol):
 
     @property
     def module(self) -> nn.Module:
-        """Called with a batch, gives `{"levels": loss, "description": loss}`."""
+        """Called with a batch, gives `{"levels": loss, "description": loss}`, and any further
+        losses, which count in full."""
         ...
 
     def __len__(self) -> int:
@@ -208,7 +209,8 @@ class _Loop:
         on_device = {name: value.to(device) for name, value in tensors.items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision != "fp32"):
             losses = self._module(on_device)
-        loss = losses["levels"] + config.description_weight * losses["description"]
+        loss = config.description_weight * losses["description"]
+        loss = loss + sum(value for name, value in losses.items() if name != "description")
         if accelerator.num_processes > 1:
             # What has no part in this batch, such as an expert that nobody asked, gets a gradient
             # of zero: the other processes wait for one.

@@ -18,6 +18,7 @@ class TeachingConfig:
 
     Attributes:
         epochs: passes over the regions.
+        max_steps: weight updates at most, however many regions there are; 0 for no limit.
         batch_size: regions a step and process.
         accumulate: batches whose gradients are added before the weights move.
         learning_rate: of the LoRA adapter, at its peak.
@@ -39,6 +40,7 @@ class TeachingConfig:
     """What `precision` may be for this kind of pupil."""
 
     epochs: int = 2
+    max_steps: int = 0
     batch_size: int = 16
     accumulate: int = 1
     learning_rate: float = 5e-4
@@ -58,6 +60,8 @@ class TeachingConfig:
         for name in ("epochs", "batch_size", "accumulate", "rank", "alpha", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is at least 1; got {getattr(self, name)}.")
+        if self.max_steps < 0:
+            raise ConfigError(f"max_steps is 0 or more; got {self.max_steps}.")
         for name in ("warmup", "held", "dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is from 0 to below 1; got {getattr(self, name)}.")

@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsfiqa.encoders.grid import GridEncoder
 from rsfiqa.errors import ConfigError, MissingExtraError
-from rsfiqa.learning.reading_metrics import reading_figures, reliability
 from rsfiqa.learning.teaching import TeachingConfig
 from rsfiqa.learning.teaching_evidence import TaughtRegions
+from rsfiqa.learning.teaching_figures import taught_figures
 from rsfiqa.reading.embedded_checkpoint import EmbeddedCheckpoint, save_embedded
-from rsfiqa.reading.language_model import ASSET, LanguageModel
+from rsfiqa.reading.language_model import ASSET, LanguageModel, level_word_ids
 from rsfiqa.reading.projector import EvidenceBatch, Projector, ProjectorConfig
 from rsfiqa.reading.region_model import RegionLanguageModel
-from rsfiqa.types import DIMENSIONS, LEVELS
+from rsfiqa.reading.wording import LEVEL_WORDS, RATING_PREFIXES
+from rsfiqa.types import DIMENSIONS
 
 TARGETS = ("q_proj", "v_proj")
 """The language model's layers that adapters are added to, as in the LoRA paper."""
@@ -33,7 +33,6 @@ _WARM_UP_RATE = 1e-3
 _WARM_UP_DECAY = 0.1
 _FITTED_ON = 4096
 _JUDGED_AT_ONCE = 64
-_VALUES = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0])
 
 
 class EmbeddedPupil:
@@ -69,9 +68,11 @@ class EmbeddedPupil:
         self._encoder_name = encoder.name
         self._config = config
         self.projector = Projector(ProjectorConfig.of(encoder, language.width))
-        embeddings = language.model.get_input_embeddings().weight  # type: ignore[operator]
+        embeddings = language.model.get_input_embeddings().weight.detach().float()  # type: ignore[operator]
         self.projector.fit(
-            _spread(training.evidence, _FITTED_ON), float(embeddings.float().square().mean().sqrt())
+            _spread(training.evidence, _FITTED_ON),
+            embeddings[_level_words(language)],
+            float(embeddings.square().mean().sqrt()),
         )
         warm_up(self.projector, training, config.seed)
         if config.precision == "bf16":
@@ -122,12 +123,12 @@ class EmbeddedPupil:
         ]
 
     def figures(self) -> dict[str, Any]:
-        """Figures on the validation photographs, see `rsfiqa.learning.reading_metrics`."""
+        """Figures on the validation photographs, see `rsfiqa.learning.teaching_figures`."""
         regions = self.validation
         if not len(regions):
             return {}
-        said = self.probabilities(regions.evidence)
-        return _figures_of(said, regions)
+        said = self.probabilities(regions.evidence).numpy()
+        return taught_figures(said, regions.instructions, regions.pictures)
 
     @torch.inference_mode()
     def probabilities(self, evidence: EvidenceBatch) -> Tensor:
@@ -166,14 +167,18 @@ class _Losses(nn.Module):
         evidence = EvidenceBatch(
             batch["features"], batch["pixels"], batch["context"], batch["parts"]
         )
-        soft = self.model.projector(evidence)
-        levels, words = self.model.answers(soft, batch["words"])
+        projector = self.model.projector
+        hidden = projector.hidden(evidence)
+        levels, words = self.model.answers(projector.tokens_of(hidden), batch["words"])
         said = batch["said"]
         next_token = F.cross_entropy(
             words.flatten(0, 1), batch["words"].flatten(), reduction="none"
         )
         description = (next_token * said.flatten()).sum() / said.sum().clamp_min(1)
-        return {"levels": soft_cross_entropy(levels, batch["ratings"]), "description": description}
+        # The first guesses are kept true, or the language model's words would drift away from them.
+        guessed = soft_cross_entropy(projector.guesses(hidden[0]), batch["ratings"])
+        said_levels = soft_cross_entropy(levels, batch["ratings"])
+        return {"levels": said_levels, "description": description, "guesses": guessed}
 
 
 @dataclass(frozen=True)
@@ -184,11 +189,11 @@ class WarmUp:
 
 
 def warm_up(projector: Projector, regions: TaughtRegions, seed: int) -> WarmUp:
-    """Teach the projector's hidden layers with two small heads, before any language model sees it.
+    """Teach the projector's hidden layers and first guesses before any language model sees it.
 
     As in LLaVA's first stage, the projector is aligned alone; here against the ratings themselves
-    and the nouns, which takes a minute and spares the language model hours of noise. The heads are
-    thrown away.
+    and, with two small heads that are thrown away, the nouns, which takes minutes and spares the
+    language model hours of noise.
     """
     torch.manual_seed(seed)
     hidden = projector.config.hidden
@@ -196,7 +201,6 @@ def warm_up(projector: Projector, regions: TaughtRegions, seed: int) -> WarmUp:
     shown = torch.tensor([nouns.get(r.noun or "", -1) for r in regions.instructions])
     heads = nn.ModuleDict(
         {
-            "ratings": nn.Linear(hidden, len(DIMENSIONS) * len(LEVELS)),
             "nouns": nn.Linear(hidden, max(1, len(nouns))),
             "part_nouns": nn.Linear(hidden, max(1, len(nouns))),
         }
@@ -213,8 +217,7 @@ def warm_up(projector: Projector, regions: TaughtRegions, seed: int) -> WarmUp:
     for _ in range(WARM_UP_EPOCHS):
         for chosen in torch.randperm(len(regions), generator=rng).split(_WARM_UP_BATCH):
             quality, content, parts = projector.hidden(regions.evidence.at(chosen).float())
-            levels = heads["ratings"](quality).unflatten(1, (len(DIMENSIONS), len(LEVELS)))
-            loss = soft_cross_entropy(levels, regions.ratings[chosen])
+            loss = soft_cross_entropy(projector.guesses(quality), regions.ratings[chosen])
             last = float(loss.detach())
             known = shown[chosen] >= 0
             if known.any():
@@ -236,19 +239,16 @@ def soft_cross_entropy(logits: Tensor, wanted: Tensor) -> Tensor:
     return -(logits.float().log_softmax(-1) * wanted).sum(-1).mean()
 
 
-def _figures_of(said: Tensor, regions: TaughtRegions) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    values = (said * _VALUES).sum(-1).numpy().astype(np.float64)
-    figures = asdict(reading_figures(values, [r.faults for r in regions.instructions]))
-    trust = reliability(said.numpy().astype(np.float64), regions.ratings.numpy().astype(np.float64))
-    return {**figures, "calibration_error": trust.error}
-
-
 def _spread(evidence: EvidenceBatch, count: int) -> EvidenceBatch:
     """Some regions, evenly spread over all."""
     chosen = torch.linspace(0, len(evidence) - 1, min(count, len(evidence))).long()
     return evidence.at(chosen).float()
+
+
+def _level_words(language: LanguageModel) -> list[int]:
+    """The level words' tokens, best first, as they stand behind a prefix."""
+    prefix = RATING_PREFIXES[DIMENSIONS[0]]
+    return level_word_ids(language, prefix, LEVEL_WORDS)
 
 
 def _ids(language: LanguageModel, text: str) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from pathlib import Path
 
 import torch
@@ -40,6 +41,18 @@ class TaughtRegions:
 
     def __len__(self) -> int:
         return len(self.instructions)
+
+    @classmethod
+    def joined(cls, sets: Sequence[TaughtRegions]) -> TaughtRegions:
+        """Several sets one behind the other, their pictures numbered on; empty ones have no part."""
+        there = [part for part in sets if len(part)] or list(sets[:1])
+        firsts = accumulate((max(part.pictures, default=-1) + 1 for part in there), initial=0)
+        return cls(
+            EvidenceBatch.joined([part.evidence for part in there]),
+            torch.cat([part.ratings for part in there]),
+            list(chain.from_iterable(part.instructions for part in there)),
+            [first + n for first, part in zip(firsts, there, strict=False) for n in part.pictures],
+        )
 
 
 class EvidenceStore:
@@ -82,6 +95,8 @@ class EvidenceStore:
                 regions.append(region)
                 pictures.append(number)
             told(number + 1)
+        if not found:
+            return _nothing()
         return TaughtRegions(EvidenceBatch.joined(found), torch.tensor(ratings), regions, pictures)
 
     def _instructed(self, instruction: Instruction) -> tuple[Instruction, EvidenceBatch]:
@@ -119,3 +134,8 @@ class EvidenceStore:
             return RegionEvidence(**{name: tensors[name].float() for name in _FIELDS})
         except (OSError, SafetensorError, KeyError, ValueError):
             return None
+
+
+def _nothing() -> TaughtRegions:
+    none = torch.zeros(0, 0, dtype=torch.half)
+    return TaughtRegions(EvidenceBatch(none, none, none, none), torch.zeros(0, 5, 5), [], [])

@@ -43,7 +43,8 @@ class Plan:
         self._examples, self._config, self._processes = examples, config, processes
         self._a_step = config.batch_size * config.accumulate * processes
         self._steps_an_epoch = -(-examples // self._a_step)
-        self.steps = self._steps_an_epoch * config.epochs
+        steps = self._steps_an_epoch * config.epochs
+        self.steps = min(steps, config.max_steps or steps)
 
     def batches(self, step: int, process: int = 0) -> Iterator[Batch]:
         """The batches of one process in one step, one after the other; at least one."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from rsfiqa.errors import ConfigError, MissingExtraError
 from rsfiqa.images import load_image
 from rsfiqa.learning.instructions import Instruction
-from rsfiqa.learning.reading_metrics import reading_figures, reliability
 from rsfiqa.learning.teaching_config import TeachingConfig
+from rsfiqa.learning.teaching_figures import taught_figures
 from rsfiqa.learning.teaching_vlm_examples import INPUT, UNLABELLED, Examples
 from rsfiqa.learning.teaching_vlm_layers import adapted_layers, is_projector
 from rsfiqa.reading import views, wording
@@ -168,12 +168,12 @@ class VLMPupil:
     def figures(self) -> dict[str, Any]:
         """Figures of the reader itself on validation pictures, evenly spread over all of them.
 
-        `rsfiqa.learning.reading_metrics` says what they are; besides these, `calibration_error`
-        and how many regions could not be read, `failed`. Empty without validation pictures.
+        `rsfiqa.learning.teaching_figures` says what they are; besides these, how many regions could
+        not be read, `failed`. Empty without validation pictures.
         """
-        said, wanted, faults, failed = [], [], [], 0
+        said, regions, pictures, failed = [], [], [], 0
         reader = self._reader()
-        for instruction in self._judged():
+        for number, instruction in enumerate(self._judged()):
             pixels = load_image(instruction.image).pixels
             readings = reader.read(pixels, instruction.partition)
             for region in instruction.regions:
@@ -182,14 +182,11 @@ class VLMPupil:
                     failed += 1
                     continue
                 said.append([reading.ratings[d].probabilities for d in DIMENSIONS])
-                wanted.append([region.ratings[d].probabilities for d in DIMENSIONS])
-                faults.append(region.faults)
+                regions.append(region)
+                pictures.append(number)
         if not said:
             return {"failed": failed} if failed else {}
-        values = np.array(said) @ np.array([5.0, 4.0, 3.0, 2.0, 1.0])
-        trust = reliability(np.array(said), np.array(wanted))
-        figures = asdict(reading_figures(values, faults))
-        return {**figures, "calibration_error": trust.error, "failed": failed}
+        return {**taught_figures(np.array(said), regions, pictures), "failed": failed}
 
     def save(self, folder: Path, training: dict[str, Any]) -> None:
         """Write the adapter as `--adapter FOLDER` takes it, a model card and a training record.

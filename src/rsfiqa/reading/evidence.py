@@ -17,14 +17,18 @@ from torch import Tensor
 
 from rsfiqa.encoders.grid import GridFeatures
 from rsfiqa.partition import Partition
-from rsfiqa.reading.pixel_evidence import pixel_evidence
+from rsfiqa.reading.pixel_evidence import PIXEL_EVIDENCE, pixel_evidence
+from rsfiqa.reading.spectral_evidence import SPECTRAL_EVIDENCE, spectral_evidence
 
-VERSION = "1"
+VERSION = "2"
 """Part of the name of taught readers' evidence: change it whenever a number below changes."""
 
 PARTS = 4
 """Finer tokens: each region is cut in four about its middle."""
 GEOMETRY = 5
+
+PIXEL_STATISTICS = PIXEL_EVIDENCE + SPECTRAL_EVIDENCE
+"""How many numbers of a region come from its pixels, and not from features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,7 @@ class RegionEvidence:
         features: `[K, 2C]`, mean and deviation of every channel of the grid over the region.
         parts: `[K, 4, S]`, the deepest map pooled over the four quarters of the region; a quarter
             without cells repeats the whole.
-        pixels: `[K, P]`, see `rsfiqa.reading.pixel_evidence`.
+        pixels: `[K, P]`, see `rsfiqa.reading.pixel_evidence` and `rsfiqa.reading.spectral_evidence`.
         geometry: `[K, 5]`, log of the area, middle and extent in parts of the picture.
         context: `[P]`, the pixel statistics of the whole picture.
     """
@@ -68,14 +72,15 @@ def region_evidence(
     mean, deviation = _moments(weights, flat)
     deepest = grid.semantic[0].float().cpu()
     deepest = deepest[-(len(deepest) // grid.depths) :].flatten(1).T
-    seen = pixel_evidence(pixels, labels, len(partition))
+    by_pixels = torch.from_numpy(pixel_evidence(pixels, labels, len(partition)))
+    seen = torch.cat([by_pixels, spectral_evidence(pixels, labels, len(partition))], 1)
     geometry, middles = _geometry(coverage, rows, columns, partition)
     return RegionEvidence(
         features=torch.cat([mean, deviation], 1),
         parts=_parts(coverage, middles, deepest, rows, columns),
-        pixels=torch.from_numpy(seen[:-1]),
+        pixels=seen[:-1],
         geometry=geometry,
-        context=torch.from_numpy(seen[-1]),
+        context=seen[-1],
     )
 
 

@@ -2,8 +2,11 @@
 
 As in LLaVA (Liu et al., arXiv 2304.08485) a small network turns image features into vectors in the
 language model's own embedding space. Here each region becomes a few tokens of three kinds: how it
-fares, from everything known of it and of its picture; what it shows, from the deepest features; and
-four finer tokens, one for each quarter of it.
+fares, one a dimension, from everything known of it and of its picture; what it shows, from the
+deepest features; and four finer tokens, one for each quarter of it.
+
+A token of quality is spelled in the language model's own words: a first guess of the level, as the
+mean of the level words' embeddings, and beside it whatever else is worth saying.
 """
 
 from __future__ import annotations
@@ -16,11 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from rsfiqa.encoders.grid import CELL
-from rsfiqa.reading.evidence import GEOMETRY, PARTS, RegionEvidence
-from rsfiqa.reading.pixel_evidence import PIXEL_EVIDENCE
+from rsfiqa.reading.evidence import GEOMETRY, PARTS, PIXEL_STATISTICS, RegionEvidence
+from rsfiqa.types import DIMENSIONS, LEVELS
 
 if TYPE_CHECKING:
     from rsfiqa.encoders.grid import GridEncoder
+
+
+_ASIDE = 0.5
+"""How loud the rest of a quality token is at first, beside the level words."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class ProjectorConfig:
         hidden: of the layers that make tokens.
         pixel_hidden, fine_hidden, context_hidden: widths to which each kind of evidence of quality
             is brought by itself. Apart, and few: joined in one wide layer they were learnt by heart.
-        quality_tokens, content_tokens: how many soft tokens of each kind.
+        content_tokens: how many soft tokens say what the region shows.
     """
 
     features: int
@@ -50,13 +57,12 @@ class ProjectorConfig:
     pixel_hidden: int = 384
     fine_hidden: int = 256
     context_hidden: int = 64
-    quality_tokens: int = 4
     content_tokens: int = 2
 
     @property
     def tokens(self) -> int:
         """Soft tokens a region."""
-        return self.quality_tokens + self.content_tokens + PARTS
+        return len(DIMENSIONS) + self.content_tokens + PARTS
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -101,7 +107,7 @@ class ProjectorConfig:
         return cls(
             features=2 * whole,
             parts=encoder.backbones[0].channels[-1],
-            pixels=PIXEL_EVIDENCE,
+            pixels=PIXEL_STATISTICS,
             fine=tuple(fine),
             content=tuple(content),
             width=width,
@@ -171,6 +177,7 @@ class Projector(nn.Module):
 
     fine_index: Tensor
     content_index: Tensor
+    level_words: Tensor
 
     def __init__(self, config: ProjectorConfig) -> None:
         super().__init__()
@@ -202,19 +209,24 @@ class Projector(nn.Module):
             nn.GELU(),
             nn.Dropout(0.3),
         )
-        self.quality_out = nn.Linear(hidden, config.quality_tokens * config.width)
+        self.levels = nn.Linear(hidden, len(DIMENSIONS) * len(LEVELS))
+        self.register_buffer("level_words", torch.zeros(len(LEVELS), config.width))
+        self.quality_out = nn.Linear(hidden, len(DIMENSIONS) * config.width)
         self.content = nn.Sequential(_reduced(content, hidden, 0.3), nn.GELU())
         self.content_out = nn.Linear(hidden, config.content_tokens * config.width)
         self.part = nn.Sequential(_reduced(config.parts, hidden, 0.3), nn.GELU())
         self.part_out = nn.Linear(hidden, config.width)
         self.norm = nn.RMSNorm(config.width, eps=1e-6)
+        self.aside = nn.RMSNorm(config.width, eps=1e-6)
 
-    def fit(self, evidence: EvidenceBatch, embedding_size: float) -> None:
-        """Set what standardises the evidence, and the size of tokens.
+    def fit(self, evidence: EvidenceBatch, level_words: Tensor, embedding_size: float) -> None:
+        """Set what standardises the evidence, and the size and the words of tokens.
 
         Args:
             evidence: of many regions.
-            embedding_size: root mean square of the language model's embeddings.
+            level_words: the language model's embeddings of the level words `[5, width]`, best
+                first.
+            embedding_size: root mean square of all its embeddings.
         """
         for name, values in (
             ("features", evidence.features),
@@ -225,7 +237,9 @@ class Projector(nn.Module):
             deviation, mean = torch.std_mean(values.double(), 0)
             getattr(self, f"{name}_mean").copy_(mean)
             getattr(self, f"{name}_scale").copy_(1 / deviation.clamp_min(1e-3))
+        self.level_words.copy_(level_words)
         nn.init.constant_(self.norm.weight, embedding_size)
+        nn.init.constant_(self.aside.weight, _ASIDE * embedding_size)
 
     def standardised(self, name: str, values: Tensor) -> Tensor:
         """Zero mean and unit deviation over the training regions, outliers held back."""
@@ -245,20 +259,21 @@ class Projector(nn.Module):
             self.part(self.standardised("part", evidence.parts)),
         )
 
+    def guesses(self, quality: Tensor) -> Tensor:
+        """First guesses of the ratings, as logits `[N, 5, 5]`, of the first that `hidden` gave."""
+        found: Tensor = self.levels(quality).unflatten(1, (len(DIMENSIONS), len(LEVELS)))
+        return found
+
     def tokens_of(self, hidden: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Soft tokens `[N, tokens, width]` of what `hidden` gave."""
-        mixed, content, parts = hidden
+        quality, content, parts = hidden
         width = self.config.width
-        tokens = torch.cat(
-            [
-                self.quality_out(mixed).unflatten(1, (-1, width)),
-                self.content_out(content).unflatten(1, (-1, width)),
-                self.part_out(parts),
-            ],
-            1,
+        spelled = self.guesses(quality).softmax(-1) @ self.level_words
+        aside = self.aside(self.quality_out(quality).unflatten(1, (-1, width)))
+        shown = torch.cat(
+            [self.content_out(content).unflatten(1, (-1, width)), self.part_out(parts)], 1
         )
-        normed: Tensor = self.norm(tokens)
-        return normed
+        return torch.cat([spelled + aside, self.norm(shown)], 1)
 
     def forward(self, evidence: EvidenceBatch) -> Tensor:
         return self.tokens_of(self.hidden(evidence))

@@ -1,0 +1,83 @@
+"""What the commands that make instruction data share: the teacher of content, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rsfiqa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rsfiqa.learning.instructions import InstructionSet
+    from rsfiqa.learning.set_making import Describe, MakingReport
+
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of the set. An interrupted run goes on where it stopped.",
+    ),
+]
+ContentOption = Annotated[
+    bool, typer.Option("--content/--no-content", help="Say what the regions show, too.")
+]
+CocoOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="COCO photographs with panoptic labels, from which the teacher of content learns "
+        "first; without them it names animals and things only.",
+    ),
+]
+
+
+def check_content(content: bool, coco: Path | None) -> None:
+    """Refuse a teacher that nobody listens to.
+
+    Raises:
+        ConfigError: there is a folder to learn content from, and no content asked for.
+    """
+    if coco is not None and not content:
+        raise ConfigError("--coco teaches what regions show, which --no-content leaves out.")
+
+
+def makers(segmenter: str, content: bool, coco: Path | None) -> dict[str, str]:
+    """What is kept with a set of who made it.
+
+    Args:
+        segmenter: its name.
+    """
+    kept = {"segmenter": segmenter}
+    if content:
+        kept["content"] = "coco" if coco else "imagenet"
+    return kept
+
+
+def describer(content: bool, coco: Path | None) -> Describe | None:
+    """The teacher of content: one fitted to COCO, or the one that needs nothing; None for nobody."""
+    if not content:
+        return None
+    from rsfiqa.learning import content as teachers
+
+    return teachers.describe_regions if coco is None else teachers.ContentTeacher.fit(coco).describe
+
+
+def say_what_was_made(report: MakingReport, made: InstructionSet) -> None:
+    """How much was made by this run, and what the set holds now."""
+    counts, sources = made.count_regions(), len(set(made.sources))
+    looked_at = f"{counts.labelled} labelled" if counts.labelled else f"{counts.spoiled} spoiled"
+    typer.echo(
+        f"rsfiqa: {report.made} pictures made, {report.kept} kept; the set has {len(made)} pictures "
+        f"of {sources} photographs with {counts.regions} regions, {looked_at} and "
+        f"{counts.described} described.",
+        err=True,
+    )
+
+
+def name_failures(failures: Sequence[tuple[str, str]]) -> None:
+    """Name the photographs that could not be used, and why."""
+    for name, error in failures:
+        typer.echo(f"rsfiqa: failed: {name}: {error}", err=True)
