@@ -255,10 +255,17 @@ def test_data_that_is_all_training_is_split_too(data: ScoredImages, recipe: Reci
     assert len(validation) > 0
 
 
-def test_other_splits_are_refused(data: ScoredImages, recipe: Recipe) -> None:
+def test_a_test_split_is_left_alone(data: ScoredImages, recipe: Recipe) -> None:
     names = {"train": "train", "val": "test"}
     renamed = replace(data, rows=tuple(replace(row, split=names[row.split]) for row in data.rows))
-    with pytest.raises(DataError, match="the splits are test, train; training needs train and val"):
+    training, validation = split(renamed, recipe)
+    assert len(training) + len(validation) == len(renamed.split("train"))
+    assert {row.split for row in (*training, *validation)} == {"train"}
+
+
+def test_splits_without_training_pictures_are_refused(data: ScoredImages, recipe: Recipe) -> None:
+    renamed = replace(data, rows=tuple(replace(row, split="test") for row in data.rows))
+    with pytest.raises(DataError, match="the splits are test; training needs train"):
         split(renamed, recipe)
 
 

@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "parse": "rsfiqa.cli.parse:parse",
     "demo": "rsfiqa.cli.demo:demo",
     "teach": "rsfiqa.cli.teach:app",
+    "data": "rsfiqa.cli.data:app",
     "train": "rsfiqa.cli.train:train",
     "evaluate": "rsfiqa.cli.evaluate:evaluate",
     "bench": "rsfiqa.cli.bench:app",

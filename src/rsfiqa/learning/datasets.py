@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rsfiqa.errors import ConfigError, DataError
+from rsfiqa.learning.known_sets.loading import load_set, named_set
 
 _USUAL_NAMES = ("scores.csv", "labels.csv")
 _USUAL_GROUPS = ("subset", "group")
@@ -51,12 +52,15 @@ class ScoredImages:
         score_range: the ends of the human scale that become 0 and 100.
         range_guessed: whether that range was inferred from the scores.
         lower_is_better: whether the low end of the human scale is its best (as for DMOS).
+        by_reference: whether a group is made from one reference, or shows the same thing otherwise,
+            so that its pictures belong on one side of a split.
     """
 
     rows: tuple[ScoredImage, ...]
     score_range: tuple[float, float]
     range_guessed: bool = False
     lower_is_better: bool = False
+    by_reference: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,6 +110,8 @@ class ScoredImages:
     def random_split(self, fraction: float, seed: int = 0) -> tuple[ScoredImages, ScoredImages]:
         """Cut at random in two: (the rest, a `fraction` of the pictures), each in CSV order.
 
+        Where pictures are grouped by reference, it is groups that are drawn, and counted.
+
         Args:
             fraction: of the second part, between 0 and 1; it gets one picture at least, and leaves
                 one at least.
@@ -113,16 +119,20 @@ class ScoredImages:
 
         Raises:
             ConfigError: the fraction is not between 0 and 1.
-            DataError: there are fewer than two pictures.
+            DataError: there are fewer than two pictures, or all have the same reference.
         """
         if not 0 < fraction < 1:
             raise ConfigError(f"A split's fraction lies between 0 and 1; got {fraction}.")
-        if len(self) < 2:
-            raise DataError(f"A split needs 2 pictures or more; the data has {len(self)}.")
-        size = min(max(1, round(fraction * len(self))), len(self) - 1)
-        drawn = set(np.random.default_rng(seed).permutation(len(self))[:size].tolist())
-        rest = tuple(row for i, row in enumerate(self.rows) if i not in drawn)
-        part = tuple(row for i, row in enumerate(self.rows) if i in drawn)
+        units = list(self.groups) if self.by_reference else list(range(len(self)))
+        if len(units) < 2:
+            what = "references" if self.by_reference else "pictures"
+            raise DataError(f"A split needs 2 {what} or more; the data has {len(units)}.")
+        size = min(max(1, round(fraction * len(units))), len(units) - 1)
+        chosen = np.random.default_rng(seed).permutation(len(units))[:size]
+        drawn = {units[i] for i in chosen}
+        mine = [row.group if self.by_reference else i for i, row in enumerate(self.rows)]
+        rest = tuple(row for row, unit in zip(self.rows, mine, strict=True) if unit not in drawn)
+        part = tuple(row for row, unit in zip(self.rows, mine, strict=True) if unit in drawn)
         return replace(self, rows=rest), replace(self, rows=part)
 
     @classmethod
@@ -141,7 +151,9 @@ class ScoredImages:
 
         Args:
             source: the CSV (UTF-8), or a folder with `scores.csv`, `labels.csv` or a single CSV.
-                Names of pictures are relative to the CSV's folder.
+                Names of pictures are relative to the CSV's folder. Or `NAME:FOLDER`, a copy of a
+                data set of the field such as `koniq10k:/data/koniq`: its description then says what
+                the other arguments would, and they stay at their defaults.
             image_column, score_column: columns that must be there.
             split_column: read if it is there.
             group_column: must be there if named; otherwise `subset` or `group` is read if there.
@@ -152,8 +164,17 @@ class ScoredImages:
         Raises:
             DataError: the file is missing, empty or not UTF-8 text, a column is missing, or rows
                 have missing or repeated pictures or scores that are not numbers within the range.
-            ConfigError: `score_range` is not (low, high).
+            ConfigError: `score_range` is not (low, high); or there is no data set NAME, or other
+                arguments are given with one.
         """
+        if (known := named_set(source)) is not None:
+            own = (image_column, score_column, split_column, group_column, score_range)
+            if own != ("image", "mos", "split", None, None) or lower_is_better:
+                raise ConfigError(
+                    f"The description of {known[0].title} says what its columns and scores mean; "
+                    "leave the settings of columns and range out."
+                )
+            return load_set(*known)
         file = _score_file(Path(source))
         table = _read_table(file)
         group = group_column or next((c for c in _USUAL_GROUPS if c in table.columns), None)

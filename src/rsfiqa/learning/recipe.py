@@ -120,13 +120,20 @@ class Prepared:
 
 
 def split(data: ScoredImages, recipe: Recipe) -> tuple[ScoredImages, ScoredImages]:
-    """The training and the validation pictures: by the data's own split, else at random, seeded."""
-    if {"train", "val"} <= set(data.splits):
+    """The training and the validation pictures: by the data's own split, else at random, seeded.
+
+    Without a `val` split validation pictures are taken from `train`, or from all where there are no
+    splits; a `test` split is left alone.
+    """
+    splits = set(data.splits)
+    if {"train", "val"} <= splits:
         return data.split("train"), data.split("val")
-    if set(data.splits) - {"train"}:
+    if splits and "train" not in splits:
         raise DataError(
-            f"the splits are {', '.join(data.splits)}; training needs train and val, or none."
+            f"the splits are {', '.join(data.splits)}; training needs train, train and val, or none."
         )
+    if splits:
+        data = data.split("train")
     return data.random_split(recipe.validation_fraction, recipe.training.seed)
 
 
