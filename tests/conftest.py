@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from fake_reader import FakeReader, serve
 from rsfiqa import assets
 from tiny_world import World, asset_of, make_wheel
 
@@ -107,6 +108,21 @@ def uneven(module: torch.nn.Module, scale: float = 0.3) -> torch.nn.Module:
             if not parameter.any():
                 parameter.normal_(0, scale)
     return module
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder, which is not there yet."""
+    monkeypatch.setenv("RSFIQA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
+    """What stands for every `server:URL`."""
+    fake = FakeReader()
+    serve(monkeypatch, fake)
+    return fake
 
 
 @pytest.fixture

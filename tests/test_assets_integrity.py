@@ -9,7 +9,6 @@ from typing import NoReturn
 import pytest
 
 from rsfiqa import assets
-from rsfiqa.assets import store
 from rsfiqa.errors import AssetError, ConfigError
 from tiny_world import (
     READY,
@@ -65,22 +64,6 @@ def test_a_read_only_cache_serves_what_it_has(stocked: World) -> None:
     stocked.monkeypatch.setattr(Path, "mkdir", refuse_with(errno.EROFS))
     assert assets.ensure("tiny") == path
     assert not path.with_name("tiny.bin.json").exists()
-
-
-def test_a_failing_writer_leaves_the_old_file(tmp_path: Path) -> None:
-    target = tmp_path / "file.bin"
-    target.write_bytes(b"old")
-
-    def write_half() -> None:
-        with store.replacing(target) as partial:
-            assert partial.suffix == target.suffix
-            partial.write_bytes(b"half of the n")
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        write_half()
-    assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
-    assert target.read_bytes() == b"old"
 
 
 def test_a_derived_file_is_made_once(stocked: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from command_line import records, rsfiqa, save_picture
 from fake_assessments import assessment, grid_labels
 from rsfiqa.cli import common
-from rsfiqa.errors import ConfigError, ImageError, RsfiqaError
+from rsfiqa.errors import ConfigError, ImageError, RsfiqaError, RsfiqaWarning
 from rsfiqa.images import LoadedImage
 from rsfiqa.results import ResultsFile
 from rsfiqa.types import Assessment, ModelInfo
@@ -387,6 +388,26 @@ def test_an_unforeseen_error_is_one_sentence_unless_debugging(
     assert "Traceback" not in ended.output
     monkeypatch.setenv("RSFIQA_DEBUG", "1")
     assert isinstance(rsfiqa("assess", album).exception, RuntimeError)
+
+
+@pytest.mark.filterwarnings("ignore:of others")
+def test_a_warning_is_one_sentence(
+    assessor: FakeAssessor, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_reader, shows = common.make_reader, warnings.showwarning
+
+    def warn(reader: str, **options: Any) -> Any:
+        warnings.warn("the adapter was taught otherwise.", RsfiqaWarning, stacklevel=1)
+        warnings.warn("of others", UserWarning, stacklevel=1)
+        return make_reader(reader, **options)
+
+    monkeypatch.setattr(common, "make_reader", warn)
+    for _ in range(2):
+        ended = rsfiqa("assess", album, "--out", "-", "-q")
+        assert ended.exit_code == 0, ended.output
+        assert ended.stderr.splitlines() == ["rsfiqa: the adapter was taught otherwise."]
+        assert len(records(ended.stdout)) == 3
+    assert warnings.showwarning is shows, "the library shows warnings as Python does"
 
 
 def test_help_and_version_import_neither_torch_nor_numpy() -> None:

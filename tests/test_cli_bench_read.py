@@ -12,7 +12,8 @@ from command_line import rsfiqa
 from fake_raters import Oracle, oracle_of, write_coco, write_mmp2k, write_set
 from fake_reader import serve
 from photographs import save_photographs
-from rsfiqa.learning import reading_timing
+from rsfiqa.learning import reading_bench, reading_timing
+from rsfiqa.learning.reading_bench import BenchData, BenchOutcome
 
 TIMING = {
     "width": 512,
@@ -101,6 +102,24 @@ def test_without_timing(tmp_path: Path, timed: list[Any], monkeypatch: pytest.Mo
     assert ended.exit_code == 0, ended.output
     assert timed == []
     assert "seconds" not in ended.stdout
+
+
+def test_several_sets_may_have_taught_the_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[BenchData] = []
+
+    def measure(_reader: Any, data: BenchData, *_: Any, **__: Any) -> BenchOutcome:
+        measured.append(data)
+        return BenchOutcome({})
+
+    monkeypatch.setattr(reading_bench, "bench_reading", measure)
+    serve(monkeypatch, Oracle())  # type: ignore[arg-type]
+    given = ("bench", "read", "--reader", "server:URL", "--no-timing", "--spoiled", tmp_path)
+    ended = rsfiqa(*given, "--taught-on", "made", "--taught-on", "labelled")
+    assert ended.exit_code == 0, ended.output
+    assert rsfiqa(*given).exit_code == 0
+    assert [list(data.taught_on) for data in measured] == [[Path("made"), Path("labelled")], []]
 
 
 @pytest.mark.parametrize(

@@ -9,27 +9,16 @@ import pytest
 from typer.testing import Result
 
 from command_line import records, rsfiqa, save_picture
-from fake_reader import FakeReader, serve
+from fake_reader import FakeReader
 from rsfiqa.reading import wording
 from rsfiqa.regions.grid import GridSegmenter
+
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def parse(*arguments: str | Path, segmenter: str = "grid:2", given: str | None = None) -> Result:
     options = ("--reader", "server:x", "--segmenter", segmenter, "--device", "cpu")
     return rsfiqa("parse", *arguments, *options, given=given)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("RSFIQA_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
-    fake = FakeReader()
-    serve(monkeypatch, fake)
-    return fake
 
 
 @pytest.fixture

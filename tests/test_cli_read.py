@@ -18,23 +18,12 @@ from rsfiqa.partition import Partition
 from rsfiqa.regions.grid import GridSegmenter
 from rsfiqa.types import DIMENSIONS, Reading
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 
 def read(*arguments: str | Path, given: str | None = None) -> Result:
     options = ("--reader", "server:http://localhost:1", "--segmenter", "grid:2", "--device", "cpu")
     return rsfiqa("read", *arguments, *options, given=given)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("RSFIQA_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> FakeReader:
-    fake = FakeReader()
-    serve(monkeypatch, fake)
-    return fake
 
 
 @pytest.fixture

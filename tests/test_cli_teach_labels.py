@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from command_line import rsfiqa
+from command_line import records, rsfiqa
 from labelled_photographs import LINES, save_labelled, write_labels
 from rsfiqa.learning import fault_labels
 from rsfiqa.learning.instructions import read_instructions
@@ -56,6 +56,20 @@ def test_descriptions_come_from_the_content_teachers(
     assert result.exit_code == 0, result.output
     counts = read_instructions(tmp_path / "set").count_regions()
     assert counts.described == counts.regions > 0
+
+
+def test_conversations_for_other_tools(given: tuple[Path, Path], tmp_path: Path) -> None:
+    out, tuning = tmp_path / "set", tmp_path / "tuning.jsonl"
+    result = rsfiqa("teach", "labels", *given, "--out", out, *PLAIN, "--messages", tuning)
+    assert result.exit_code == 0, result.output
+    made = read_instructions(out)
+    regions = [region for instruction in made for region in instruction.regions]
+    conversations = [line["messages"] for line in records(tuning)]
+    assert len(conversations) == sum(len(region.seen or {}) + 1 for region in regions)
+    # The astronaut's quarters lie half in, half out of where it is dark.
+    assert len(conversations) < 5 * len(regions)
+    assert f"{len(conversations)} conversations about {len(regions)} regions" in result.stderr
+    assert all((tuning.parent / line["images"][0]).is_file() for line in records(tuning))
 
 
 def test_missing_photographs_are_counted_and_named(

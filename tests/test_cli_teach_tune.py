@@ -122,6 +122,50 @@ def test_without_validation_pictures(data: Path, tmp_path: Path) -> None:
     assert "None were held back." in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.usefixtures("tiny_embedded")
+def test_the_embedded_reader_from_two_sets(data: Path, tmp_path: Path) -> None:
+    # Too few photographs for a part to be held back, which the other set has.
+    out, more = tmp_path / "taught", tiny_set(tmp_path / "more", pictures=1)
+    given: list[str | Path] = ["--out", out, "--rank", "2", "--epochs", "9", "--max-steps", "2"]
+    given += ["--held", HELD, "--device", "cpu"]
+    result = rsfiqa("teach", "tune", data, more, *given)
+    assert result.exit_code == 0, result.output
+    parted = [read_instructions(folder).split(float(HELD)) for folder in (data, more)]
+    training = load_embedded(out).training
+    assert training["regions"] == 2 * sum(len(learnt) for learnt, _ in parted)
+    assert training["validation"]["regions"] == 2 * sum(len(held) for _, held in parted)
+    assert [name.split("#")[0] for name in training["data"].split(", ")] == ["set", "more"]
+    assert training["steps"] == 2
+    # What was computed of a set's pictures is kept beside that set.
+    assert [len(list((folder / "evidence").iterdir())) for folder in (data, more)] == [4, 1]
+    # The sets are part of what a run is.
+    other = rsfiqa("teach", "tune", data, *given)
+    assert other.exit_code == 2
+    assert "data" in other.stderr
+
+
+def test_a_vision_language_model_from_two_sets(data: Path, folder: Path, tmp_path: Path) -> None:
+    out, settings = tmp_path / "taught", tmp_path / "settings.json"
+    more = tiny_set(tmp_path / "more", pictures=2)
+    settings.write_text('{"max_pixels": 3136, "rank": 2, "targets": ["q_proj"]}')
+    given: list[str | Path] = ["--out", out, "--reader", f"hf:{folder}", "--config", settings]
+    given += ["--max-steps", "1", "--batch-size", "2", "--precision", "fp32", "--held", "0"]
+    result = rsfiqa("teach", "tune", data, more, *given, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    record = json.loads((out / "training.json").read_text())
+    assert (record["regions"], record["steps"]) == (12, 1)
+    assert [name.split("#")[0] for name in record["data"].split(", ")] == ["set", "more"]
+
+
+def test_sets_of_which_one_is_missing(data: Path, tmp_path: Path) -> None:
+    missing = rsfiqa("teach", "tune", data, tmp_path / "nothing", "--out", tmp_path / "out")
+    assert missing.exit_code == 1
+    assert str(tmp_path / "nothing") in missing.stderr.replace("\n", "")
+    none = rsfiqa("teach", "tune", data, data, "--out", tmp_path / "out", "--held", "0.9999")
+    assert none.exit_code == 2
+    assert f"of the pictures in {data} and {data} none" in " ".join(none.stderr.split())
+
+
 def test_what_can_be_refused_is_refused_at_once(data: Path, tmp_path: Path) -> None:
     out, settings = tmp_path / "out", tmp_path / "settings.json"
     settings.write_text('{"epoch": 1}')

@@ -11,8 +11,10 @@ from typer.testing import CliRunner, Result
 
 from fake_reader import FakeReader, serve
 from fake_sentences import FakeSentences, replace_sentence_encoder
+from rsfiqa import assessor
 from rsfiqa.cli import app
 from rsfiqa.cli import train as train_module
+from rsfiqa.scoring.checkpoint import Checkpoint, load_checkpoint
 from scored_pictures import write_scored_pictures
 
 SERVER = "server:http://localhost:1/v1"
@@ -93,11 +95,23 @@ def test_train_and_evaluate_with_a_reader(
 
 
 def test_evaluate_has_nobody_read_for_a_scorer_that_sees_no_readings(
-    folder: Path, reader: FakeReader, sentences: list[FakeSentences], tiny_model_folder: Path
+    folder: Path,
+    reader: FakeReader,
+    sentences: list[FakeSentences],
+    tiny_model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    loaded: list[Path] = []
+
+    def load(folder: Path) -> Checkpoint:
+        loaded.append(folder)
+        return load_checkpoint(folder)
+
+    monkeypatch.setattr(assessor, "load_checkpoint", load)
     silent = rsfiqa("evaluate", folder, "--model", tiny_model_folder)
     assert silent.exit_code == 0, silent.output
     assert "readings" not in silent.stderr
+    assert loaded == [tiny_model_folder], "once, for the question and for the scores"
     told = rsfiqa("evaluate", folder, "--model", tiny_model_folder, "--reader", SERVER)
     assert told.exit_code == 0, told.output
     assert "tiny-test was trained without readings and sees none" in told.stderr

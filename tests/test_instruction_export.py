@@ -44,6 +44,17 @@ def test_answers_are_what_a_reader_should_say() -> None:
     assert set(clean) == {wording.rating_question(d) for d in DIMENSIONS}
 
 
+def test_nothing_is_asked_of_what_nobody_labelled() -> None:
+    seen = RegionInstruction(0, wanted_ratings([]), seen={"blur": 3.0, "color": 0.0})
+    asked = dict(questions_and_answers(seen))
+    assert set(asked) == {wording.rating_question(d) for d in ("blur", "color", "overall")}
+    none = RegionInstruction(0, wanted_ratings([]), ("a cat",), seen={})
+    assert [answer.split(":")[0] for _, answer in questions_and_answers(none)] == [
+        "Content",
+        "Overall quality",
+    ]
+
+
 def test_conversations_have_the_form_that_tools_read(
     instruction: Instruction, tmp_path: Path
 ) -> None:

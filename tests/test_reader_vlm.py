@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rsfiqa.errors import AssetError, ConfigError, MissingExtraError
+from rsfiqa.errors import AssetError, ConfigError, MissingExtraError, RsfiqaWarning
 from rsfiqa.partition import Partition
 from rsfiqa.reading import wording
 from rsfiqa.reading.views import region_view, view_instruction
@@ -343,6 +344,29 @@ def test_an_adapter_reloads_to_the_same_ratings(
     bare = probabilities(reader_of(vlm).read(cat, partition))
     assert np.abs(found - bare).max() > 1e-3
     assert "+adapter#" in reader.name
+
+
+def test_another_view_than_the_adapter_was_taught_with_is_warned_of(
+    tmp_path: Path, folder: Path
+) -> None:
+    adapter, _ = adapted(folder, tmp_path / "adapter")
+
+    def reading(view: str, record: str) -> list[str]:
+        (adapter / "training.json").write_text(record)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", RsfiqaWarning)
+            LocalVLMReader.from_spec(
+                folder, adapter=adapter, device="cpu", view=view, max_pixels=BUDGET
+            )
+        return [str(w.message) for w in said if w.category is RsfiqaWarning]
+
+    (said,) = reading("picture", '{"view": "crop"}')
+    assert "+adapter#" in said
+    assert "was taught with the view crop and is shown picture" in said
+    assert reading("crop", '{"view": "crop"}') == []
+    # A record that says nothing is no fault of the adapter.
+    for record in ('{"view": "keyhole"}', '{"view": []}', "{}", "[]", "{"):
+        assert reading("picture", record) == []
 
 
 def test_adapters_that_do_not_fit_are_refused(tmp_path: Path, folder: Path) -> None:

@@ -428,7 +428,7 @@ def test_all_parts_in_one_run(
 
     data = BenchData(
         spoiled=made,
-        taught_on=copied,
+        taught_on=[copied],
         clean=photographs,
         people=write_mmp2k(tmp_path / "mmp2k", ANNOTATED),
         coco=write_coco(tmp_path / "coco"),
@@ -479,7 +479,24 @@ def test_a_set_of_few_photographs_teaches_no_linear_head(
 ) -> None:
     few = write_set(tmp_path / "few", names=["coffee"])
     with pytest.raises(ConfigError, match="more photographs"):
-        bench_reading(Oracle(), BenchData(taught_on=few), GridSegmenter(2), encoder=encoder)
+        bench_reading(Oracle(), BenchData(taught_on=[few]), GridSegmenter(2), encoder=encoder)
+
+
+def test_the_linear_head_learns_from_several_sets(
+    made: Path, copied: Path, tmp_path: Path, encoder: GridEncoder
+) -> None:
+    # Too few photographs for a part to be held back, which the other set has.
+    few = write_set(tmp_path / "few", names=["coffee"])
+    data = BenchData(spoiled=made, taught_on=[few, copied])
+    outcome = bench_reading(oracle_of(made), data, GridSegmenter(2), encoder=encoder, limit=2)
+    sets = [read_instructions(folder) for folder in (few, copied)]
+    regions = sum(part.count_regions().regions for part in sets)
+    linear = outcome.figures["linear"]
+    assert linear["regions"] + linear["held"] == regions
+    assert set(outcome.figures["spoiled"]["rows"]) == {READER, LINEAR}
+    # What was computed of a set's pictures is kept beside that set.
+    for part in sets:
+        assert len(list((part.folder / "evidence").iterdir())) == len(part)
 
 
 def test_goals_are_met_missed_or_not_measured() -> None:

@@ -228,7 +228,7 @@ def test_beside_the_linear_head(
 
     outcome = bench_reading(
         oracle_of(labelled),
-        BenchData(labelled=labelled, taught_on=taught),
+        BenchData(labelled=labelled, taught_on=[taught]),
         GridSegmenter(2),
         encoder=build_encoder(tiny_encoder_specs).eval(),
         limit=4,

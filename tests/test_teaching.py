@@ -22,7 +22,7 @@ from rsfiqa.errors import ConfigError, DataError, MissingExtraError
 from rsfiqa.learning import teaching_embedded
 from rsfiqa.learning.instructions import read_instructions
 from rsfiqa.learning.reader_card import embedded_card, figure_rows
-from rsfiqa.learning.teaching import CHECKPOINT, StepReport, teach
+from rsfiqa.learning.teaching import CHECKPOINT, PROGRESS, StepReport, teach
 from rsfiqa.learning.teaching_config import TeachingConfig, config_from, read_settings
 from rsfiqa.learning.teaching_embedded import EmbeddedPupil
 from rsfiqa.learning.teaching_evidence import EvidenceStore, TaughtRegions
@@ -122,6 +122,19 @@ def test_every_region_is_seen_once_an_epoch(
     assert examples < 20 or orders[0] != orders[1]
 
 
+@given(examples=st.integers(1, 60), epochs=st.integers(1, 3), most=st.integers(0, 40))
+def test_a_limit_of_steps_ends_a_run_earlier_and_in_the_same_order(
+    examples: int, epochs: int, most: int
+) -> None:
+    whole = Plan(examples, TeachingConfig(batch_size=4, epochs=epochs))
+    limited = Plan(examples, TeachingConfig(batch_size=4, epochs=epochs, max_steps=most))
+    assert limited.steps == (min(most, whole.steps) if most else whole.steps)
+    for step in range(limited.steps):
+        assert list(limited.batches(step)) == list(whole.batches(step))
+    # Rates fall to the limited run's end, not to that of the whole one.
+    assert limited.rate(limited.steps - 1) <= whole.rate(limited.steps - 1)
+
+
 @given(steps=st.integers(1, 300), warmup=st.floats(0, 0.99))
 def test_rates_rise_and_fall(steps: int, warmup: float) -> None:
     plan = Plan(steps, TeachingConfig(batch_size=1, epochs=1, warmup=warmup))
@@ -154,6 +167,19 @@ def test_teaching_lowers_the_loss_and_the_reader_is_saved(
     assert "| epochs | 12 |" in card
     assert all(f"| {name} | {value} |" in card for name, value in figure_rows(figures))
     assert list((tmp_path / "taught" / "events").iterdir())
+
+
+def test_a_limit_of_steps_is_kept_and_part_of_the_run(
+    encoder: GridEncoder, regions: TaughtRegions, tmp_path: Path
+) -> None:
+    config = replace(QUICK, max_steps=2)
+    told: list[StepReport] = []
+    teach(pupil_of(encoder, regions, config), config, tmp_path, told.append)
+    assert [(r.step, r.steps) for r in told] == [(1, 2), (2, 2)]
+    saved = load_embedded(tmp_path)
+    assert saved.training["steps"] == saved.training["settings"]["max_steps"] == 2
+    with pytest.raises(ConfigError, match=r"other settings \(max_steps\)"):
+        teach(pupil_of(encoder, regions), QUICK, tmp_path)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -215,6 +241,27 @@ def test_a_folder_of_another_run_is_refused(
     wider = EmbeddedPupil(language(), encoder, regions, regions, replace(config, rank=4))
     with pytest.raises(ConfigError, match="is of another model"):
         teach(wider, config, tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_earlier_one(
+    encoder: GridEncoder, regions: TaughtRegions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(QUICK, checkpoint_every=2)
+    replace_file, written = Path.replace, []
+
+    def full(self: Path, target: Path) -> Path:
+        written.append(target.name)
+        if len(written) > 2:
+            raise OSError(28, "No space left on device")
+        return replace_file(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(DataError, match=r"the checkpoint cannot be written to .*No space left"):
+        teach(pupil_of(encoder, regions, config), config, tmp_path)
+    monkeypatch.undo()
+    assert written == [CHECKPOINT, PROGRESS, CHECKPOINT]
+    assert json.loads((tmp_path / PROGRESS).read_text())["step"] == 2
+    assert not list(tmp_path.glob(".partial-*"))
 
 
 def test_a_damaged_checkpoint_is_named(
@@ -279,6 +326,7 @@ def test_nothing_to_learn_from_and_missing_extras(
         ({"learning_rate": "fast"}, "learning_rate is a number; got 'fast'"),
         ({"learning_rate": -1}, "learning_rate is 0 or more; got -1"),
         ({"learning_rate": float("nan")}, "learning_rate is 0 or more; got nan"),
+        ({"max_steps": -1}, "max_steps is 0 or more; got -1"),
         ({"held": 1.0}, "held is from 0 to below 1; got 1.0"),
         ({"precision": "fp8"}, "precision is fp32, bf16, 4bit for this reader; got 'fp8'"),
         ({"precision": 16}, "precision is a text; got 16"),

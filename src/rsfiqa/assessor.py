@@ -86,7 +86,7 @@ class RSFIQA:
     @classmethod
     def from_pretrained(
         cls,
-        model: str | Path | None = None,
+        model: str | Path | Checkpoint | None = None,
         *,
         segmenter: str | Segmenter = "embedded",
         reader: str | Reader = DEFAULT_READER,
@@ -99,7 +99,7 @@ class RSFIQA:
         """Load a scorer with its encoder; the first call fetches the encoder's weights.
 
         Args:
-            model: folder of a scorer, or a hub id; None for the one that ships with the package.
+            model: as for `load_scorer`, or what that loaded.
             segmenter: `embedded`, `grid`, `grid:N` or `sam:MODEL` (see
                 `rsfiqa.regions.build.build_segmenter`), or an object that segments.
             reader: `none`, `embedded`, `hf:MODEL` or `server:URL` (see
@@ -123,8 +123,6 @@ class RSFIQA:
             DataError: the folder of regions cannot be read or holds none.
             MissingExtraError: the reader needs a package that is not installed.
         """
-        from rsfiqa.assets import resolve_model
-
         require_precision(precision)
         given = given_or_none(regions, segmenter)
         chosen_device = choose_device(device)
@@ -140,7 +138,7 @@ class RSFIQA:
             reader = with_cache(reader, cache_readings)
         if isinstance(segmenter, str):
             segmenter = build_segmenter(segmenter, device=chosen_device)
-        checkpoint = load_checkpoint(resolve_model(model) if model else default_folder())
+        checkpoint = model if isinstance(model, Checkpoint) else load_scorer(model)
         encoder = build_encoder(checkpoint.encoder)
         if precision == "bf16":
             encoder.to_bf16()
@@ -296,6 +294,20 @@ class RSFIQA:
             attention_labels=seen.features.labels.numpy(),
             preview=_preview(loaded.pixels),
         )
+
+
+def load_scorer(model: str | Path | None = None) -> Checkpoint:
+    """A scorer and what belongs to it, without the encoder.
+
+    Args:
+        model: folder of a scorer, or a hub id; None for the one that ships with the package.
+
+    Raises:
+        AssetError: it cannot be had or read.
+    """
+    from rsfiqa.assets import resolve_model
+
+    return load_checkpoint(resolve_model(model) if model else default_folder())
 
 
 def _shows(checkpoint: Checkpoint, reader: Reader) -> bool:

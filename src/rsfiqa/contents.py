@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rsfiqa.assets.store import replacing
+from rsfiqa.atomic import sweep_once, write_whole
 
 
 def content_key(*parts: str | npt.NDArray[Any]) -> str:
@@ -97,8 +97,8 @@ class ContentFolder:
         }
         path = self.path(key)
         try:
-            with replacing(path) as unfinished:
-                unfinished.write_text(_encode(document) + "\n", encoding="ascii")
+            sweep_once(self.folder)
+            write_whole(path, f"{_encode(document)}\n".encode("ascii"))
         except OSError as error:
             with self._lock:
                 self._failure = self._failure or (

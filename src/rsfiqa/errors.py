@@ -1,4 +1,4 @@
-"""The errors that rsfiqa raises on purpose: one clear sentence each.
+"""The errors that rsfiqa raises on purpose, and its warnings: one clear sentence each.
 
 Every message says what was given, what is accepted, and how to mend it, so that the command
 line can print it as it stands.
@@ -25,6 +25,10 @@ class DataError(RsfiqaError, ValueError):
 
 class ConfigError(RsfiqaError, ValueError):
     """A setting has a value that is not accepted."""
+
+
+class RsfiqaWarning(UserWarning):
+    """Something is done as asked for, but probably not as meant."""
 
 
 class MissingExtraError(RsfiqaError, ImportError):

@@ -41,7 +41,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rsfiqa.assets.store import sync_folder
+from rsfiqa.atomic import sync_folder
 from rsfiqa.errors import DataError
 
 if TYPE_CHECKING:

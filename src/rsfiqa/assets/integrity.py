@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rsfiqa.assets.store import replacing
+from rsfiqa.atomic import replacing
 
 _BLOCK = 1 << 20
 

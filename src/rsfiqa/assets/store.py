@@ -1,13 +1,12 @@
-"""The cache folder: where it is, how files get into it whole, and who may write at a time."""
+"""The cache folder: where it is, what goes wrong with it, and who may write at a time."""
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from rsfiqa.errors import AssetError
@@ -85,48 +84,6 @@ def storage_errors(path: Path) -> Iterator[None]:
                 "RSFIQA_CACHE to a folder where files can be kept."
             )
         raise AssetError(message) from error
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` that takes its place when the block ends well.
-
-    Whoever reads `target` sees the old file or the new one, whole and on disk, never a part.
-    When the block fails, the temporary file is removed and `target` stays as it was. The
-    temporary name keeps the suffix of `target`, for writers that go by it.
-
-    Raises:
-        OSError: the file system refused.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".partial-{secrets.token_hex(4)}-{target.name}")
-    try:
-        yield partial
-        with partial.open("r+b") as stream:
-            os.fsync(stream.fileno())
-        partial.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-    sync_folder(target.parent)
-
-
-def sweep_partials(target: Path) -> None:
-    """Remove what a killed process left beside `target`; call it under the lock only."""
-    for partial in target.parent.glob(f".partial-????????-{target.name}"):
-        with suppress(OSError):
-            partial.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut, where folders can be synced at all."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextmanager

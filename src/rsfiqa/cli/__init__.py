@@ -7,21 +7,24 @@ modules import torch and what needs it inside their functions.
 
 Exit status: 0 all went well; 1 something failed, named on standard error; 2 wrong usage; 130
 interrupted. A command that ends in an `RsfiqaError` prints its sentence and no traceback;
-`RSFIQA_DEBUG=1` shows the traceback of any error.
+`RSFIQA_DEBUG=1` shows the traceback of any error. An `RsfiqaWarning` is its sentence, too.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from rsfiqa import __version__
-from rsfiqa.errors import ConfigError, RsfiqaError
+from rsfiqa.errors import ConfigError, RsfiqaError, RsfiqaWarning
 
 COMMANDS: dict[str, str] = {
     "assess": "rsfiqa.cli.assess:assess",
@@ -61,7 +64,8 @@ class _LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _warnings_said():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             _say("interrupted; finished work is kept.")
             raise typer.Exit(130) from None
@@ -71,6 +75,30 @@ class _LazyGroup(TyperGroup):
             if os.environ.get("RSFIQA_DEBUG") or _is_usage_error(error):
                 raise
             raise typer.Exit(_explain(error)) from None
+
+
+@contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Our warnings as the sentences they are; those of others as Python shows them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RsfiqaWarning)
+        show_others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, RsfiqaWarning):
+                _say(str(message))
+            else:
+                show_others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 def _is_usage_error(error: Exception) -> bool:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rsfiqa.cli import common, outputs, runs
+from rsfiqa.cli.reader_options import ReaderOption, ReaderOptions
+from rsfiqa.cli.unfolding import unfolded
 from rsfiqa.errors import ConfigError
 from rsfiqa.reading.build import DEFAULT_READER
 from rsfiqa.results import ResultsFile
@@ -24,7 +26,9 @@ REPORT_LIMIT = 200
 """A report shows the first pictures only, since a page of thousands opens in no browser."""
 
 
+@unfolded
 def assess(
+    *,
     paths: common.PathsArgument,
     out: Annotated[
         Path | None,
@@ -50,15 +54,8 @@ def assess(
     ] = None,
     segmenter: common.SegmenterOption = "embedded",
     regions: common.RegionsOption = None,
-    reader: common.ReaderOption = DEFAULT_READER,
-    reader_precision: common.ReaderPrecisionOption = None,
-    adapter: common.AdapterOption = None,
-    view: common.ViewOption = None,
-    concurrency: common.ConcurrencyOption = None,
-    timeout: common.TimeoutOption = None,
-    retries: common.RetriesOption = None,
-    cache_readings: common.CacheReadingsOption = None,
-    cache: common.CacheOption = None,
+    reader: ReaderOption = DEFAULT_READER,
+    reading: ReaderOptions,
     model: common.ModelOption = None,
     device: common.DeviceOption = "auto",
     precision: common.PrecisionOption = "fp32",
@@ -85,17 +82,7 @@ def assess(
     if not any(isinstance(given, str) for given in inputs):
         runs.give_up(inputs, to_standard_output=out is None)
     chosen_reader = common.make_reader(
-        reader,
-        device=device,
-        precision=reader_precision,
-        encoder_precision=precision,
-        adapter=adapter,
-        view=view,
-        concurrency=concurrency,
-        timeout=timeout,
-        retries=retries,
-        cache_readings=cache_readings,
-        cache=cache,
+        reader, options=reading, device=device, encoder_precision=precision
     )
     assessor = common.make_assessor(
         model=model,

@@ -68,16 +68,16 @@ def locality(
     from rich.console import Console
     from rich.table import Table
 
+    from rsfiqa.assessor import load_scorer
     from rsfiqa.cli.common import make_assessor, on_terminal, progress
     from rsfiqa.inputs import find_images
     from rsfiqa.learning.locality import measure_locality
-    from rsfiqa.scoring.checkpoint import default_folder, load_checkpoint
 
     outputs.require_writable_figures(json_file)
     paths = [Path(p) for p in find_images([str(pictures)]) if isinstance(p, str)][:limit]
     # A scorer that sees no readings scores the same without them, and sooner.
-    reader = DEFAULT_READER if load_checkpoint(default_folder()).reads else "none"
-    assessor = make_assessor(reader=reader)
+    scorer = load_scorer()
+    assessor = make_assessor(model=scorer, reader=DEFAULT_READER if scorer.reads else "none")
     with progress("spoiling", len(paths), shown=on_terminal()) as advance:
         figures = measure_locality(assessor, paths, seed=seed, told=lambda: advance(1))
     table = Table(title=f"One region spoiled, {figures['pictures']} photographs")

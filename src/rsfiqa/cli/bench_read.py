@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rsfiqa.cli import common, outputs
+from rsfiqa.cli.reader_options import ReaderOption, ReaderOptions
+from rsfiqa.cli.unfolding import unfolded
 from rsfiqa.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
 RELIABILITY_PLOT = "reliability.png"
 
 
+@unfolded
 def read(
-    reader: common.ReaderOption = "embedded",
+    *,
+    reader: ReaderOption = "embedded",
     spoiled: Annotated[
         Path | None,
         typer.Option(
@@ -36,11 +40,12 @@ def read(
         ),
     ] = None,
     taught_on: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="SET",
             help="The instruction data that the reader learned from: a linear head without a "
-            "language model learns from it, too, and stands beside the reader.",
+            "language model learns from it, too, and stands beside the reader. May be given "
+            "several times.",
         ),
     ] = None,
     clean: Annotated[
@@ -75,14 +80,7 @@ def read(
     segmenter: common.SegmenterOption = "embedded",
     device: common.DeviceOption = "auto",
     precision: common.PrecisionOption = "fp32",
-    reader_precision: common.ReaderPrecisionOption = None,
-    adapter: common.AdapterOption = None,
-    view: common.ViewOption = None,
-    concurrency: common.ConcurrencyOption = None,
-    timeout: common.TimeoutOption = None,
-    retries: common.RetriesOption = None,
-    cache_readings: common.CacheReadingsOption = None,
-    cache: common.CacheOption = None,
+    reading: ReaderOptions,
     plots: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write plots of the figures here.")
     ] = None,
@@ -101,7 +99,7 @@ def read(
             "there is nothing to measure; give --spoiled, --labelled, --clean, --people or --coco, "
             "or leave timing on."
         )
-    if taught_on is not None and all(data is None for data in given[:-1]):
+    if taught_on and all(data is None for data in given[:-1]):
         raise ConfigError(
             "the linear head of --taught-on has nothing to be measured on; give --spoiled, "
             "--labelled, --clean or --people."
@@ -117,14 +115,6 @@ def read(
     from rsfiqa.cli import bench_read_tables as tables
     from rsfiqa.learning.reading_goals import judge
 
-    settings: dict[str, Any] = {
-        "precision": reader_precision,
-        "adapter": adapter,
-        "view": view,
-        "concurrency": concurrency,
-        "timeout": timeout,
-        "retries": retries,
-    }
     figures: dict[str, Any] = {"machine": machine()}
     console, errors = Console(), Console(stderr=True)
     if any(data is not None for data in given):
@@ -136,10 +126,8 @@ def read(
         require_precision(precision)
         where = choose_device(device)
         outcome = bench_reading(
-            common.make_reader(
-                reader, device=device, cache_readings=cache_readings, cache=cache, **settings
-            ),
-            BenchData(spoiled, taught_on, labelled, _photographs(clean), people, coco),
+            common.make_reader(reader, options=reading, device=device),
+            BenchData(spoiled, taught_on or (), labelled, _photographs(clean), people, coco),
             build_segmenter(segmenter, device=where),
             limit=limit,
             seed=seed,
@@ -161,7 +149,9 @@ def read(
         from rsfiqa.learning.reading_timing import measure_timing
 
         figures["timing"] = measure_timing(
-            reader, settings, told=lambda case: errors.print(f"measuring {case}", style="dim")
+            reader,
+            reading.settings,
+            told=lambda case: errors.print(f"measuring {case}", style="dim"),
         )
         console.print(tables.timing_table(figures["timing"], reader))
     figures["goals"] = judge(figures)

@@ -15,10 +15,12 @@ from rsfiqa.reading.build import DEFAULT_READER
 
 if TYPE_CHECKING:
     from rsfiqa.assessor import RSFIQA
+    from rsfiqa.cli.reader_options import ReaderOptions
     from rsfiqa.devices import Precision
     from rsfiqa.parsing import Parser
     from rsfiqa.partitioning import Partitioner
     from rsfiqa.reading.base import Reader
+    from rsfiqa.scoring.checkpoint import Checkpoint
 
 PathsArgument = Annotated[
     list[str],
@@ -51,89 +53,6 @@ RegionsOption = Annotated[
         ".json), named like the pictures.",
     ),
 ]
-_READER_PANEL = "Reader"
-ReaderOption = Annotated[
-    str,
-    typer.Option(
-        rich_help_panel=_READER_PANEL,
-        help="What describes and rates the regions: none; embedded, or embedded:FOLDER for one you "
-        "taught; hf:MODEL, a vision-language model by hub id or folder; server:URL or "
-        "server:URL#MODEL, an OpenAI-compatible server.",
-    ),
-]
-ReaderPrecisionOption = Annotated[
-    str | None,
-    typer.Option(
-        rich_help_panel=_READER_PANEL,
-        help="Of hf:MODEL: auto, fp32, bf16 or 4bit; of embedded: fp32 or bf16.",
-        show_default="auto; for embedded that of --precision",
-    ),
-]
-AdapterOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        rich_help_panel=_READER_PANEL,
-        help="A LoRA adapter for hf:MODEL.",
-        show_default="none",
-    ),
-]
-ViewOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="crop|picture",
-        rich_help_panel=_READER_PANEL,
-        help="What hf:MODEL and server:URL are shown of a region: its surroundings, or the whole "
-        "picture.",
-        show_default="the reader's own",
-    ),
-]
-ConcurrencyOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        rich_help_panel=_READER_PANEL,
-        help="Requests that server:URL gets at a time.",
-        show_default="the reader's own",
-    ),
-]
-TimeoutOption = Annotated[
-    float | None,
-    typer.Option(
-        min=0.001,
-        metavar="SECONDS",
-        rich_help_panel=_READER_PANEL,
-        help="Give up a request to server:URL after so long.",
-        show_default="the reader's own",
-    ),
-]
-RetriesOption = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        rich_help_panel=_READER_PANEL,
-        help="Make a request to server:URL again so often, where that may help.",
-        show_default="the reader's own",
-    ),
-]
-CacheReadingsOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--cache-readings/--no-cache-readings",
-        rich_help_panel=_READER_PANEL,
-        help="Keep readings on disk, so that the same regions are read once.",
-        show_default="for hf and server",
-    ),
-]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        rich_help_panel=_READER_PANEL,
-        help="Folder in which readings, and what they were made for, are kept.",
-        show_default="the cache of rsfiqa",
-    ),
-]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 where that is faster.")]
 
@@ -158,27 +77,18 @@ LowerIsBetterOption = Annotated[bool, typer.Option(help="Low scores are good, as
 def make_reader(
     reader: str = DEFAULT_READER,
     *,
+    options: ReaderOptions | None = None,
     device: str = "auto",
-    precision: str | None = None,
     encoder_precision: str = "fp32",
-    adapter: Path | None = None,
-    view: str | None = None,
-    concurrency: int | None = None,
-    timeout: float | None = None,
-    retries: int | None = None,
-    cache_readings: bool | None = None,
-    cache: Path | None = None,
 ) -> Reader:
     """Load the reader that the options ask for.
 
     Args:
-        reader: its name, as the others are the options of `rsfiqa.reading.build.build_reader`.
-        precision: of the reader; None leaves it to the reader, and the embedded one, which reads
-            the encoder's features, takes the encoder's.
+        reader: its name, see `rsfiqa.reading.build.READERS`.
+        options: how it is set up. Where they leave its precision open, the embedded reader, which
+            reads the encoder's features, takes the encoder's.
+        device: where a model on this machine runs.
         encoder_precision: of the encoder.
-        cache_readings: whether to keep readings; None leaves it to the kind of reader, unless a
-            folder is named.
-        cache: the folder to keep them in; None is the cache of rsfiqa.
 
     Raises:
         ConfigError: an option is not among those accepted, or a folder is named for readings that
@@ -186,24 +96,19 @@ def make_reader(
         DataError: the named folder cannot be written.
     """
     from rsfiqa.cli.outputs import require_writable_folder
+    from rsfiqa.cli.reader_options import ReaderOptions
     from rsfiqa.errors import ConfigError
     from rsfiqa.reading.build import build_reader, precision_of
 
-    if cache is not None:
-        if cache_readings is False:
+    options = options or ReaderOptions()
+    if options.cache is not None:
+        if options.cache_readings is False:
             raise ConfigError("--cache names where to keep what --no-cache-readings forgets.")
-        require_writable_folder(cache)
-    return build_reader(
-        reader,
-        device=device,
-        precision=precision or precision_of(reader, encoder_precision),
-        adapter=adapter,
-        view=view,
-        concurrency=concurrency,
-        timeout=timeout,
-        retries=retries,
-        cache=cache_readings if cache is None else cache,
-    )
+        require_writable_folder(options.cache)
+    settings = options.settings
+    settings["precision"] = settings["precision"] or precision_of(reader, encoder_precision)
+    keep = options.cache_readings if options.cache is None else options.cache
+    return build_reader(reader, device=device, **settings, cache=keep)
 
 
 def make_parser(
@@ -230,7 +135,7 @@ def make_parser(
 
 def make_assessor(
     *,
-    model: str | None = None,
+    model: str | Checkpoint | None = None,
     segmenter: str = "embedded",
     reader: str | Reader = DEFAULT_READER,
     regions: Path | None = None,

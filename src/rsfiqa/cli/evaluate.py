@@ -17,14 +17,19 @@ from rsfiqa.cli.common import (
     ScoreColumnOption,
     ScoreRangeOption,
 )
+from rsfiqa.cli.reader_options import READER_PANEL, ReaderOptions
+from rsfiqa.cli.unfolding import unfolded
 from rsfiqa.reading.build import DEFAULT_READER
 
 if TYPE_CHECKING:
     from rsfiqa.reading.base import Reader
+    from rsfiqa.scoring.checkpoint import Checkpoint
     from rsfiqa.types import Assessment
 
 
+@unfolded
 def evaluate(
+    *,
     data: Annotated[Path, typer.Argument(help="A CSV file (image,mos[,split]) or its folder.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for predictions, summary, settings and plot.")
@@ -38,20 +43,13 @@ def evaluate(
     reader: Annotated[
         str | None,
         typer.Option(
-            rich_help_panel="Reader",
+            rich_help_panel=READER_PANEL,
             help="What describes and rates the regions, as for rsfiqa assess, for a scorer that was "
             "trained with readings; none shows how it does without. Other scorers see no readings.",
             show_default=DEFAULT_READER,
         ),
     ] = None,
-    reader_precision: common.ReaderPrecisionOption = None,
-    adapter: common.AdapterOption = None,
-    view: common.ViewOption = None,
-    concurrency: common.ConcurrencyOption = None,
-    timeout: common.TimeoutOption = None,
-    retries: common.RetriesOption = None,
-    cache_readings: common.CacheReadingsOption = None,
-    cache: common.CacheOption = None,
+    reading: ReaderOptions,
     image_column: ImageColumnOption = "image",
     score_column: ScoreColumnOption = "mos",
     score_range: ScoreRangeOption = None,
@@ -62,6 +60,7 @@ def evaluate(
 
     from rich.console import Console
 
+    from rsfiqa.assessor import load_scorer
     from rsfiqa.bulk import assess_many
     from rsfiqa.cli.common import make_assessor, on_terminal, progress
     from rsfiqa.cli.outputs import require_writable_folder
@@ -80,21 +79,13 @@ def evaluate(
         scored = scored.split(split)
     if out is not None:
         require_writable_folder(out)
+    checkpoint = load_scorer(model)
     chosen_reader = _reader_for(
-        model,
-        reader,
-        device=device,
-        precision=reader_precision,
-        encoder_precision=precision,
-        adapter=adapter,
-        view=view,
-        concurrency=concurrency,
-        timeout=timeout,
-        retries=retries,
-        cache_readings=cache_readings,
-        cache=cache,
+        checkpoint, reader, options=reading, device=device, encoder_precision=precision
     )
-    assessor = make_assessor(model=model, reader=chosen_reader, device=device, precision=precision)
+    assessor = make_assessor(
+        model=checkpoint, reader=chosen_reader, device=device, precision=precision
+    )
     predictions = []
     unread = 0
     rows = iter(scored.rows)
@@ -136,13 +127,10 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _reader_for(model: str | None, reader: str | None, **settings: Any) -> Reader:
+def _reader_for(checkpoint: Checkpoint, reader: str | None, **settings: Any) -> Reader:
     """The reader that the options ask for, unless the scorer would not look at what it says."""
-    from rsfiqa.assets import resolve_model
     from rsfiqa.reading.base import NoReader
-    from rsfiqa.scoring.checkpoint import default_folder, load_checkpoint
 
-    checkpoint = load_checkpoint(resolve_model(model) if model else default_folder())
     if checkpoint.reads:
         return common.make_reader(reader or DEFAULT_READER, **settings)
     if reader not in (None, "none"):

@@ -10,6 +10,8 @@ import typer
 
 from rsfiqa.cli import common, outputs, runs
 from rsfiqa.cli.read import why_incomplete
+from rsfiqa.cli.reader_options import CacheOption, ReaderOption, ReaderSettings
+from rsfiqa.cli.unfolding import unfolded
 from rsfiqa.errors import ConfigError
 from rsfiqa.reading.build import DEFAULT_READER
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from rsfiqa.parsing import Parsed
 
 
+@unfolded
 def parse(
+    *,
     datasets: Annotated[
         list[str],
         typer.Argument(
@@ -28,14 +32,9 @@ def parse(
             show_default=False,
         ),
     ],
-    reader: common.ReaderOption = DEFAULT_READER,
-    reader_precision: common.ReaderPrecisionOption = None,
-    adapter: common.AdapterOption = None,
-    view: common.ViewOption = None,
-    concurrency: common.ConcurrencyOption = None,
-    timeout: common.TimeoutOption = None,
-    retries: common.RetriesOption = None,
-    cache: common.CacheOption = None,
+    reader: ReaderOption = DEFAULT_READER,
+    reading: ReaderSettings,
+    cache: CacheOption = None,
     segmenter: common.SegmenterOption = "embedded",
     regions: common.RegionsOption = None,
     device: common.DeviceOption = "auto",
@@ -66,15 +65,9 @@ def parse(
         runs.give_up(inputs, to_standard_output=False)
     chosen_reader = common.make_reader(
         reader,
+        options=reading.kept_in(folder),
         device=device,
-        precision=reader_precision,
         encoder_precision=precision,
-        adapter=adapter,
-        view=view,
-        concurrency=concurrency,
-        timeout=timeout,
-        retries=retries,
-        cache=folder,
     )
     parser = common.make_parser(
         chosen_reader,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rsfiqa.cli import common, outputs, runs
+from rsfiqa.cli.reader_options import ReaderOption, ReaderOptions
+from rsfiqa.cli.unfolding import unfolded
 from rsfiqa.reading.build import DEFAULT_READER
 from rsfiqa.results import ResultsFile
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from rsfiqa.parsing import Parsed, Parser
 
 
+@unfolded
 def read(
+    *,
     paths: common.PathsArgument,
     out: Annotated[
         Path | None,
@@ -29,15 +33,8 @@ def read(
             "it, unchanged and read whole, are skipped, so that an interrupted run goes on.",
         ),
     ] = None,
-    reader: common.ReaderOption = DEFAULT_READER,
-    reader_precision: common.ReaderPrecisionOption = None,
-    adapter: common.AdapterOption = None,
-    view: common.ViewOption = None,
-    concurrency: common.ConcurrencyOption = None,
-    timeout: common.TimeoutOption = None,
-    retries: common.RetriesOption = None,
-    cache_readings: common.CacheReadingsOption = None,
-    cache: common.CacheOption = None,
+    reader: ReaderOption = DEFAULT_READER,
+    reading: ReaderOptions,
     segmenter: common.SegmenterOption = "embedded",
     regions: common.RegionsOption = None,
     device: common.DeviceOption = "auto",
@@ -65,17 +62,7 @@ def read(
     if not any(isinstance(given, str) for given in inputs):
         runs.give_up(inputs, to_standard_output=out is None)
     chosen_reader = common.make_reader(
-        reader,
-        device=device,
-        precision=reader_precision,
-        encoder_precision=precision,
-        adapter=adapter,
-        view=view,
-        concurrency=concurrency,
-        timeout=timeout,
-        retries=retries,
-        cache_readings=cache_readings,
-        cache=cache,
+        reader, options=reading, device=device, encoder_precision=precision
     )
     parser = common.make_parser(
         chosen_reader, segmenter=segmenter, regions=regions, device=device, precision=precision

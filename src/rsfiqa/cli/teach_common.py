@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rsfiqa.cli import common
 from rsfiqa.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ CocoOption = Annotated[
         metavar="FOLDER",
         help="COCO photographs with panoptic labels, from which the teacher of content learns "
         "first; without them it names animals and things only.",
+    ),
+]
+MessagesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.jsonl",
+        help="Also write conversations (messages and images), one a question and region, for "
+        "other tuning tools; their pictures go into FILE-views.",
     ),
 ]
 
@@ -75,6 +84,20 @@ def say_what_was_made(report: MakingReport, made: InstructionSet) -> None:
         f"{counts.described} described.",
         err=True,
     )
+
+
+def write_messages(made: InstructionSet, path: Path, *, quiet: bool) -> None:
+    """Write the set as conversations, and say how many."""
+    from rsfiqa.learning.instruction_export import export_messages
+
+    with common.progress("writing", len(made), shown=not quiet and common.on_terminal()) as advance:
+        report = export_messages(made, path, told=advance)
+    if not quiet:
+        typer.echo(
+            f"rsfiqa: {report.conversations} conversations about {report.pictures} regions in "
+            f"{path}.",
+            err=True,
+        )
 
 
 def name_failures(failures: Sequence[tuple[str, str]]) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rsfiqa.cli import common, outputs, teach_common
-
-if TYPE_CHECKING:
-    from rsfiqa.learning.instructions import InstructionSet
 
 
 def data(
@@ -41,14 +38,7 @@ def data(
     segmenter: common.SegmenterOption = "embedded",
     content: teach_common.ContentOption = True,
     coco: teach_common.CocoOption = None,
-    messages: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.jsonl",
-            help="Also write conversations (messages and images), one a question and region, for "
-            "other tuning tools; their pictures go into FILE-views.",
-        ),
-    ] = None,
+    messages: teach_common.MessagesOption = None,
     quiet: common.QuietOption = False,
 ) -> None:
     """Make instruction data: pictures with spoiled regions, and what to say of each region.
@@ -87,19 +77,6 @@ def data(
     if not quiet:
         teach_common.say_what_was_made(report, made)
     if messages is not None:
-        _export(made, messages, quiet=quiet)
+        teach_common.write_messages(made, messages, quiet=quiet)
     teach_common.name_failures(report.failures)
     raise typer.Exit(1 if report.failures else 0)
-
-
-def _export(made: InstructionSet, path: Path, *, quiet: bool) -> None:
-    from rsfiqa.learning.instruction_export import export_messages
-
-    with common.progress("writing", len(made), shown=not quiet and common.on_terminal()) as advance:
-        report = export_messages(made, path, told=advance)
-    if not quiet:
-        typer.echo(
-            f"rsfiqa: {report.conversations} conversations about {report.pictures} regions in "
-            f"{path}.",
-            err=True,
-        )

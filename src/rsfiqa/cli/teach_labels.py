@@ -41,6 +41,7 @@ def labels(
     segmenter: common.SegmenterOption = "embedded",
     content: teach_common.ContentOption = True,
     coco: teach_common.CocoOption = None,
+    messages: teach_common.MessagesOption = None,
     quiet: common.QuietOption = False,
 ) -> None:
     """Make instruction data of photographs as they are: what to say of regions with labelled faults.
@@ -58,6 +59,8 @@ def labels(
     found = _labels_of(given)
     require_photographs(found, photographs)
     outputs.require_writable_folder(out)
+    if messages is not None:
+        outputs.require_writable_file(messages)
     picture_segmenter = PictureSegmenter(build_segmenter(segmenter))
     with common.progress("making", len(found), shown=not quiet and common.on_terminal()) as advance:
         report = make_labelled(
@@ -69,8 +72,11 @@ def labels(
             made_by=teach_common.makers(picture_segmenter.segmenter.name, content, coco),
             told=advance,
         )
+    made = read_instructions(out)
     if not quiet:
-        teach_common.say_what_was_made(report, read_instructions(out))
+        teach_common.say_what_was_made(report, made)
+    if messages is not None:
+        teach_common.write_messages(made, messages, quiet=quiet)
     if report.missing:
         typer.echo(f"rsfiqa: {_missing(report.missing, photographs)}", err=True)
     teach_common.name_failures(report.failures)

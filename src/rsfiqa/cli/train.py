@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from rsfiqa.cli.common import (
-    AdapterOption,
     ImageColumnOption,
     LowerIsBetterOption,
-    ReaderOption,
-    ReaderPrecisionOption,
     ScoreColumnOption,
     ScoreRangeOption,
+)
+from rsfiqa.cli.reader_options import (
+    READER_PANEL,
+    AdapterOption,
+    ReaderOption,
+    ReaderPrecisionOption,
     ViewOption,
 )
 from rsfiqa.errors import ConfigError
@@ -59,7 +62,7 @@ def train(
     readings: Annotated[
         str,
         typer.Option(
-            rich_help_panel="Reader",
+            rich_help_panel=READER_PANEL,
             help="What of the reader the scorer sees: own; or, to measure what that is worth, "
             "shuffled among the pictures, or none. All three share cached features.",
         ),

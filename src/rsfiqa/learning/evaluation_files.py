@@ -6,12 +6,12 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from importlib import metadata
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from rsfiqa.atomic import replacing_all
 from rsfiqa.errors import ConfigError, DataError, MissingExtraError
 from rsfiqa.learning.evaluation_plot import scatter_png
 
@@ -101,25 +101,16 @@ def _version(package: str) -> str | None:
 
 
 def _replace_all(folder: Path, contents: Mapping[str, bytes]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    staged = {folder / name: folder / f".{name}.{os.getpid()}.new" for name in contents}
-    try:
-        for (target, new), data in zip(staged.items(), contents.values(), strict=True):
-            if target.is_dir():
-                raise IsADirectoryError(0, f"{target.name} is a folder")
-            with new.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-        for target, new in staged.items():
-            new.replace(target)
-        if _PLOT not in contents:
-            # A picture of earlier predictions beside new ones would mislead.
-            (folder / _PLOT).unlink(missing_ok=True)
-    finally:
-        for new in staged.values():
-            with suppress(OSError):
-                new.unlink()
+    targets = [folder / name for name in contents]
+    for target in targets:
+        if target.is_dir():
+            raise IsADirectoryError(0, f"{target.name} is a folder")
+    with replacing_all(targets) as partials:
+        for partial, data in zip(partials, contents.values(), strict=True):
+            partial.write_bytes(data)
+    if _PLOT not in contents:
+        # A picture of earlier predictions beside new ones would mislead.
+        (folder / _PLOT).unlink(missing_ok=True)
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from rsfiqa import atomic
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.images import hash_file, load_image, resize_to_budget
@@ -162,6 +162,7 @@ class FeatureCache:
         found = read_features(path, with_readings=with_readings)
         if found is None or (found.failed and key not in self._retried):
             self._retried.add(key)
+            atomic.sweep_once(self.folder)
             write_whole(path, to_bytes(compute()))
             found = read_features(path, with_readings=with_readings)
         if found is None:
@@ -220,6 +221,7 @@ def fit_stem(
             told(done)
 
     stem.fit(samples())
+    atomic.sweep_once(folder)
     write_whole(kept, save(stem.state_dict()))
     return stem
 
@@ -231,16 +233,7 @@ def write_whole(path: Path, data: bytes) -> None:
         DataError: the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            partial = Path(file.name)
-            try:
-                file.write(data)
-                file.close()
-                partial.replace(path)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
+        atomic.write_whole(path, data, durable=False)  # damaged files are made again
     except OSError as error:
         raise DataError(
             f"features cannot be cached in {path.parent}: {os.strerror(error.errno or 0)}."

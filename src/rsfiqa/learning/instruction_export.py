@@ -57,8 +57,8 @@ def export_messages(
 ) -> ExportReport:
     """Write conversations about every region of a set, and the pictures they are about.
 
-    A region gives a conversation for each dimension, and one about its content where a teacher knew
-    it. The pictures go into the folder `NAME-views` beside `NAME.jsonl`. The file appears when it is
+    A region gives a conversation for each dimension whose level is known, and one about its content
+    where a teacher knew it. The pictures go into the folder `NAME-views` beside `NAME.jsonl`. The file appears when it is
     whole.
 
     Args:
@@ -117,12 +117,16 @@ def export_messages(
 def questions_and_answers(region: RegionInstruction) -> Iterator[tuple[str, str]]:
     """What is asked about a region, and the wanted answers, in the words of `rsfiqa.reading.wording`.
 
-    Of several descriptions one is taken, another for another region id, so that wordings vary.
+    Of several descriptions one is taken, another for another region id, so that wordings vary. Of a
+    labelled region (`RegionInstruction.seen`) nothing is asked whose severity nobody knows: one word
+    cannot say "unsure", as the set's soft levels do.
     """
     if region.descriptions:
         chosen = region.descriptions[region.region % len(region.descriptions)]
         yield wording.CONTENT_QUESTION, wording.content_answer(chosen)
     for dimension in DIMENSIONS:
+        if region.seen is not None and dimension not in (*region.seen, "overall"):
+            continue
         level = most_probable_level(region.ratings[dimension])
         yield wording.rating_question(dimension), wording.rating_answer(dimension, level)
 

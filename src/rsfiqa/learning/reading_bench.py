@@ -23,7 +23,7 @@ from rsfiqa.learning.reading_people import measure_people
 from rsfiqa.learning.reading_raters import LINEAR, READER, Rater, ReaderRater, Studio
 from rsfiqa.learning.reading_spoiled import RatedRegions, rate_spoiled, spoiled_figures
 from rsfiqa.learning.teaching_config import TeachingConfig
-from rsfiqa.learning.teaching_evidence import EvidenceStore
+from rsfiqa.learning.teaching_evidence import EvidenceStore, TaughtRegions
 from rsfiqa.reading.base import Reader
 from rsfiqa.regions.base import Segmenter
 
@@ -48,8 +48,8 @@ class BenchData:
 
     Attributes:
         spoiled: folder of instruction data from photographs that nobody learned from.
-        taught_on: folder of the instruction data that the reader learned from: the linear head
-            learns from it.
+        taught_on: folders of the instruction data that the reader learned from: the linear head
+            learns from all of them.
         labelled: folder of instruction data from labelled photographs that nobody learned from.
         clean: clean photographs, for the leak.
         people: folder of MMP-2k.
@@ -57,7 +57,7 @@ class BenchData:
     """
 
     spoiled: Path | None = None
-    taught_on: Path | None = None
+    taught_on: Sequence[Path] = ()
     labelled: Path | None = None
     clean: Sequence[Path] = ()
     people: Path | None = None
@@ -136,8 +136,8 @@ def bench_reading(
     }
     raters: dict[str, Rater] = {READER: ReaderRater(reader)}
     notes: list[str] = []
-    if data.taught_on is not None:
-        taught = read_instructions(data.taught_on)
+    if data.taught_on:
+        taught = [read_instructions(folder) for folder in data.taught_on]
         notes += _shared_sources(taught, spoiled, "spoiled")
         notes += _shared_sources(taught, labelled, "labelled")
         linear, figures["linear"] = _learn(taught, studio, progress)
@@ -187,37 +187,47 @@ def describe_linear(head: LinearHead, regions: int, held: int) -> dict[str, Any]
 
 
 def _learn(
-    taught: InstructionSet, studio: Studio, progress: Progress
+    taught: Sequence[InstructionSet], studio: Studio, progress: Progress
 ) -> tuple[LinearHead, Mapping[str, Any]]:
     if studio.encoder is None:
         raise ConfigError("the linear head needs an encoder; give one.")
-    store = EvidenceStore(taught.folder / EVIDENCE_FOLDER, studio.encoder)
-    training, held = taught.split(HELD)
-    for part, use in ((training, "to learn from"), (held, "to choose the penalty on")):
-        if not len(part) or not part.count_regions().regions:
+    training, held = zip(*(part.split(HELD) for part in taught), strict=True)
+    for parts, use in ((training, "to learn from"), (held, "to choose the penalty on")):
+        if not any(part.count_regions().regions for part in parts):
+            named = " and ".join(str(part.folder) for part in taught)
             raise ConfigError(
-                f"{taught.folder} leaves the linear head no regions {use}; give a set of more "
-                "photographs."
+                f"of the pictures in {named} none with regions is left for the linear head {use}; "
+                "give a set of more photographs."
             )
-    with progress("evidence for the linear head", len(taught)) as advance:
-        regions = store.gather(training, lambda _: advance(1))
-        kept = store.gather(held, lambda _: advance(1))
+    with progress("evidence for the linear head", sum(map(len, taught))) as advance:
+        regions, kept = (
+            TaughtRegions.joined(
+                [
+                    EvidenceStore(part.folder / EVIDENCE_FOLDER, studio.encoder).gather(
+                        part, lambda _: advance(1)
+                    )
+                    for part in parts
+                ]
+            )
+            for parts in (training, held)
+        )
     with progress("teaching the linear head", len(PENALTIES)) as advance:
         head = fit_linear_head(regions, kept, told=lambda _: advance(1))
     return head, describe_linear(head, len(regions), len(kept))
 
 
 def _shared_sources(
-    taught: InstructionSet, measured: InstructionSet | None, name: str
+    taught: Sequence[InstructionSet], measured: InstructionSet | None, name: str
 ) -> list[str]:
     """A set knows its photographs by name only, so that this can be no more than a warning."""
-    shared = sorted(set(taught.sources) & set(measured.sources)) if measured is not None else []
+    learned = {source for part in taught for source in part.sources}
+    shared = sorted(learned.intersection(measured.sources)) if measured is not None else []
     if not shared:
         return []
     return [
         (
-            f"{len(shared)} photographs of the {name} set have names that occur in the set that was "
-            f"learned from, such as {shared[0]}; if they are the same, the figures flatter."
+            f"{len(shared)} photographs of the {name} set have names that occur in what was learned "
+            f"from, such as {shared[0]}; if they are the same, the figures flatter."
         )
     ]
 
@@ -230,11 +240,11 @@ def _encoder(
     precision: str,
 ) -> GridEncoder | None:
     segments = segmenter.needs_semantic and bool(data.clean or data.people or data.coco)
-    if reader.encoder_name is None and data.taught_on is None and not segments:
+    alone = reader.encoder_name is None and not data.taught_on
+    if alone and not segments:
         return None
     from rsfiqa.encoders.build import DEFAULT_ENCODER, build_encoder
 
-    alone = reader.encoder_name is None and data.taught_on is None
     # Only the first backbone's maps serve for segmenting.
     encoder = build_encoder(DEFAULT_ENCODER[:1] if alone else DEFAULT_ENCODER)
     if precision == "bf16":

@@ -27,7 +27,7 @@ from rsfiqa.types import DIMENSIONS
 TARGETS = ("q_proj", "v_proj")
 """The language model's layers that adapters are added to, as in the LoRA paper."""
 
-WARM_UP_EPOCHS = 20
+WARM_UP_EPOCHS = 12
 _WARM_UP_BATCH = 256
 _WARM_UP_RATE = 1e-3
 _WARM_UP_DECAY = 0.1

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rsfiqa.atomic import sweep_once
 from rsfiqa.encoders.grid import GridEncoder, to_tensor
 from rsfiqa.images import PIXEL_BUDGET, load_image, resize_to_budget
 from rsfiqa.learning.features import write_whole
@@ -116,6 +117,7 @@ class EvidenceStore:
             grid = self.encoder(to_tensor(pixels).to(device))
             found = region_evidence(pixels, instruction.partition, grid)
             tensors = {name: getattr(found, name).half().contiguous() for name in _FIELDS}
+            sweep_once(self.folder)
             write_whole(path, save(tensors))
         return found
 

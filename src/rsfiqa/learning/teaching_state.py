@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rsfiqa.atomic import write_whole
 from rsfiqa.errors import ConfigError, DataError
-from rsfiqa.learning.features import write_whole
 from rsfiqa.learning.teaching_config import TeachingConfig
 
 CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress.json"
@@ -59,8 +59,14 @@ class RunState:
             for key, value in self._optimizer.state.get(parameter, {}).items():
                 tensors[f"{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
         progress = json.dumps({"step": step, "settings": self._settings, "facts": self._facts})
-        write_whole(self._out / CHECKPOINT, save(tensors, metadata={"progress": progress}))
-        write_whole(self._out / PROGRESS, progress.encode())
+        try:
+            write_whole(self._out / CHECKPOINT, save(tensors, metadata={"progress": progress}))
+            write_whole(self._out / PROGRESS, progress.encode())
+        except OSError as error:
+            raise DataError(
+                f"the checkpoint cannot be written to {self._out}: {error.strerror or error}; free "
+                "space there, and give the same command again to go on."
+            ) from error
 
     def load(self) -> int:
         """Take up the checkpoint; returns the step to go on with, 0 where there is none.

@@ -30,11 +30,9 @@ from rsfiqa.learning.teaching_vlm_layers import adapted_layers, is_projector
 from rsfiqa.reading import views, wording
 from rsfiqa.reading.views import MAX_PIXELS, View, require_view
 from rsfiqa.reading.vlm import LocalVLMReader
+from rsfiqa.reading.vlm_adapter import TRAINING
 from rsfiqa.reading.vlm_loading import LoadedVLM
 from rsfiqa.types import DIMENSIONS
-
-TRAINING = "training.json"
-"""The file beside an adapter that says how it was taught."""
 
 
 @dataclass(frozen=True)

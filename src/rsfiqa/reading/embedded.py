@@ -121,12 +121,13 @@ class EmbeddedReader:
     ) -> Sequence[Reading]:
         """One reading a region; see `rsfiqa.reading.base.Reader`."""
         small = resize_to_budget(pixels, PIXEL_BUDGET)
-        evidence = region_evidence(small, partition, grid or self._encode(small))
+        labels = labels_at(partition, *small.shape[:2])
+        evidence = region_evidence(small, partition, grid or self._encode(small), labels)
         batch = EvidenceBatch.of([evidence]).to(self._device)
         readings: list[Reading] = []
         for chunk in torch.arange(len(batch)).split(REGIONS_AT_ONCE):
             readings += self._read(batch.at(chunk))
-        seen = np.bincount(labels_at(partition, *small.shape[:2]).ravel(), minlength=len(partition))
+        seen = np.bincount(labels.ravel(), minlength=len(partition))
         return [
             reading if pixels_seen else Reading("failed", reason=_UNSEEN)
             for reading, pixels_seen in zip(readings, seen, strict=True)

@@ -133,5 +133,7 @@ def load_embedded(folder: Path) -> EmbeddedCheckpoint:
             language_model=config["language_model"],
             training=config.get("training", {}),
         )
+    except AssetError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AssetError(f"the reader in {folder} is incomplete: {error}.") from error

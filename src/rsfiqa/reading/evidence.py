@@ -53,7 +53,10 @@ class RegionEvidence:
 
 @torch.inference_mode()
 def region_evidence(
-    pixels: npt.NDArray[np.uint8], partition: Partition, grid: GridFeatures
+    pixels: npt.NDArray[np.uint8],
+    partition: Partition,
+    grid: GridFeatures,
+    labels: npt.NDArray[Any] | None = None,
 ) -> RegionEvidence:
     """Gather the evidence of every region of a picture.
 
@@ -62,8 +65,11 @@ def region_evidence(
         partition: of that size, or of the picture's full size. A region that is seen in no pixel at
             the smaller size (see `labels_at`) gets zeros, of which nothing can be said.
         grid: its features, a batch of one.
+        labels: the partition's label map at the size of `pixels`, where somebody has made it already
+            (`labels_at`).
     """
-    labels = labels_at(partition, *pixels.shape[:2])
+    if labels is None:
+        labels = labels_at(partition, *pixels.shape[:2])
     maps = grid.positions[0].float().cpu()
     rows, columns = maps.shape[-2:]
     flat = maps.flatten(1).T

@@ -163,22 +163,18 @@ def convert_tokenizer(source: Path, target: Path) -> None:
 
 def _from_gguf(source: Path, kind: str, **options: Any) -> Any:
     import transformers
-    from transformers.utils import logging as transformers_logging
 
-    logging: Any = transformers_logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    from rsfiqa.assets.pretrained import quiet_loading
+
     try:
         loader = getattr(transformers, kind)
-        return loader.from_pretrained(str(source.parent), gguf_file=source.name, **options)
+        with quiet_loading(transformers):
+            return loader.from_pretrained(str(source.parent), gguf_file=source.name, **options)
     except Exception as error:  # what is no GGUF file fails in any way
         raise AssetError(
             f"{source.name} cannot be read as a GGUF model: {' '.join(str(error).split())}; "
             "fetch it again."
         ) from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def level_word_ids(language: LanguageModel, prefix: str, words: tuple[str, ...]) -> list[int]:

@@ -42,8 +42,10 @@ class ProjectorConfig:
         content: the same of the maps that see what things are: deep ones.
         width: of the language model's embeddings.
         hidden: of the layers that make tokens.
-        pixel_hidden, fine_hidden, context_hidden: widths to which each kind of evidence of quality
-            is brought by itself. Apart, and few: joined in one wide layer they were learnt by heart.
+        pixel_hidden, fine_hidden, deep_hidden, context_hidden: widths to which each kind of evidence
+            of quality is brought by itself: pixels, shallow features, deep ones (a background may
+            be blurred, a subject may not), the picture's pixels. Apart, and few: joined in one wide
+            layer they were learnt by heart.
         content_tokens: how many soft tokens say what the region shows.
     """
 
@@ -56,6 +58,7 @@ class ProjectorConfig:
     hidden: int = 512
     pixel_hidden: int = 384
     fine_hidden: int = 256
+    deep_hidden: int = 192
     context_hidden: int = 64
     content_tokens: int = 2
 
@@ -197,8 +200,11 @@ class Projector(nn.Module):
             self.register_buffer(f"{name}_scale", torch.ones(width))
         self.pixels = _reduced(widths["pixels"], config.pixel_hidden, 0.1)
         self.fine = _reduced(fine, config.fine_hidden, 0.2)
+        self.deep = _reduced(content, config.deep_hidden, 0.4)
         self.context = _reduced(widths["context"], config.context_hidden, 0.2)
-        joined = config.pixel_hidden + config.fine_hidden + config.context_hidden
+        joined = (
+            config.pixel_hidden + config.fine_hidden + config.deep_hidden + config.context_hidden
+        )
         self.mix = nn.Sequential(
             nn.GELU(),
             nn.Dropout(0.3),
@@ -250,12 +256,13 @@ class Projector(nn.Module):
     def hidden(self, evidence: EvidenceBatch) -> tuple[Tensor, Tensor, Tensor]:
         """What is known before it becomes tokens: quality, content and parts."""
         features = self.standardised("features", evidence.features)
-        fine = self.fine(features[:, self.fine_index])
+        shown = features[:, self.content_index]
+        fine, deep = self.fine(features[:, self.fine_index]), self.deep(shown)
         pixels = self.pixels(self.standardised("pixels", evidence.pixels))
         context = self.context(self.standardised("context", evidence.context))
         return (
-            self.mix(torch.cat([pixels, fine, context], 1)),
-            self.content(features[:, self.content_index]),
+            self.mix(torch.cat([pixels, fine, deep, context], 1)),
+            self.content(shown),
             self.part(self.standardised("part", evidence.parts)),
         )
 

@@ -10,6 +10,7 @@ see no noise.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rsfiqa.assets.pretrained import first_line
-from rsfiqa.errors import ConfigError
+from rsfiqa.errors import ConfigError, RsfiqaWarning
 from rsfiqa.partition import Partition
 from rsfiqa.reading import views, wording
 from rsfiqa.reading.views import MAX_PIXELS, View, region_view, view_instruction
@@ -62,6 +63,9 @@ class LocalVLMReader:
 
     Raises:
         ConfigError: a setting is not accepted, or the model cannot answer about a test picture.
+
+    Warns:
+        RsfiqaWarning: the model's adapter was taught with another view.
     """
 
     encoder_name: str | None = None
@@ -76,6 +80,13 @@ class LocalVLMReader:
     ) -> None:
         if regions_at_once < 1:
             raise ConfigError(f"regions_at_once is at least 1; got {regions_at_once}.")
+        if vlm.taught_view not in (None, view):
+            warnings.warn(
+                f"{vlm.label} was taught with the view {vlm.taught_view} and is shown {view}, which "
+                f"it does not know: its readings may be poor; give the view {vlm.taught_view}.",
+                RsfiqaWarning,
+                stacklevel=2,
+            )
         self._vlm = vlm
         self._view: View = view
         self._max_pixels = max_pixels

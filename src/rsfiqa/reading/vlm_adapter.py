@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 from rsfiqa.assets.hub import resolve_model
 from rsfiqa.assets.pretrained import first_line, require_safetensors
 from rsfiqa.errors import AssetError, ConfigError, MissingExtraError
+from rsfiqa.reading.views import View
 from rsfiqa.reading.vlm_files import SAFETENSORS_NEEDED, label_of, read_json
 
+TRAINING = "training.json"
+"""The file beside an adapter that says how `rsfiqa teach tune` taught it."""
 
-def with_adapter(model: Any, given: str | Path, *, offline: bool | None = None) -> tuple[Any, str]:
-    """The model with a peft adapter on it, frozen, and the adapter's name with what pins it.
+
+class Adapted(NamedTuple):
+    """A model with an adapter.
+
+    Attributes:
+        model: of peft, frozen.
+        label: the adapter's name, with what pins its weights.
+        view: what it was taught to see of a region; None where nothing says so.
+    """
+
+    model: Any
+    label: str
+    view: View | None
+
+
+def with_adapter(model: Any, given: str | Path, *, offline: bool | None = None) -> Adapted:
+    """The model with a peft adapter on it.
 
     Args:
         model: of transformers, the one that the adapter was taught on.
@@ -51,7 +70,16 @@ def with_adapter(model: Any, given: str | Path, *, offline: bool | None = None) 
             f"{weights} lacks {len(missing)} tensors of the adapter ({missing[0]} is the first); "
             "copy the adapter again."
         )
-    return adapted, label_of(given, folder)
+    return Adapted(adapted, label_of(given, folder), _taught_view(folder))
+
+
+def _taught_view(folder: Path) -> View | None:
+    """The view that an adapter's training record names; an adapter may well come without one."""
+    try:
+        view = json.loads((folder / TRAINING).read_text(encoding="utf-8"))["view"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return next((known for known in get_args(View) if known == view), None)
 
 
 def _names_in(path: Path) -> set[str]:

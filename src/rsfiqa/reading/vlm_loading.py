@@ -13,7 +13,7 @@ from rsfiqa.assets.hub import resolve_model
 from rsfiqa.assets.pretrained import first_line, quiet_loading, require_safetensors
 from rsfiqa.errors import AssetError, ConfigError, MissingExtraError
 from rsfiqa.reading import wording
-from rsfiqa.reading.views import MAX_PIXELS
+from rsfiqa.reading.views import MAX_PIXELS, View
 from rsfiqa.reading.vlm_adapter import with_adapter
 from rsfiqa.reading.vlm_files import SAFETENSORS_NEEDED, label_of, read_json
 
@@ -38,6 +38,8 @@ class LoadedVLM:
         label: its name, with what pins the weights of model and adapter.
         device: where it runs.
         precision: `fp32`, `bf16` or `4bit`.
+        taught_view: what the adapter was taught to see of a region; None where there is no adapter
+            or nothing says so.
     """
 
     model: Any
@@ -46,6 +48,7 @@ class LoadedVLM:
     label: str
     device: torch.device
     precision: str
+    taught_view: View | None = None
 
     @property
     def base_model(self) -> Any:
@@ -101,11 +104,12 @@ def load_vlm(
     level_tokens = level_token_ids(processor.tokenizer, str(id_or_folder))
     label = label_of(id_or_folder, folder)
     model = _model(transformers, folder, label, chosen, exact)
+    taught_view: View | None = None
     if adapter is not None:
-        model, adapter_label = with_adapter(model, adapter, offline=offline)
+        model, adapter_label, taught_view = with_adapter(model, adapter, offline=offline)
         label = f"{label}+{adapter_label}"
     _forget_sampling(transformers, model, processor.tokenizer)
-    return LoadedVLM(model.eval(), processor, level_tokens, label, chosen, exact)
+    return LoadedVLM(model.eval(), processor, level_tokens, label, chosen, exact, taught_view)
 
 
 def level_token_ids(tokenizer: Any, name: str = "the model") -> tuple[int, ...]:
