@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         MissingExtraError,
         RsfiqaError,
     )
+    from rsfiqa.scoring.rsa import RSAModule
     from rsfiqa.types import (
         Assessment,
         Partition,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "RSFIQA": "rsfiqa.assessor",
+    "RSAModule": "rsfiqa.scoring.rsa",
     **dict.fromkeys(
         [
             "AssetError",
@@ -57,6 +59,7 @@ __all__ = [
     "ImageError",
     "MissingExtraError",
     "Partition",
+    "RSAModule",
     "Rating",
     "Reading",
     "Region",

@@ -9,15 +9,17 @@ import typer
 
 from rsfiqa.cli import outputs
 from rsfiqa.cli.bench_read import read
+from rsfiqa.cli.bench_rsa import rsa
 from rsfiqa.cli.bench_segment import segment
 from rsfiqa.reading.build import DEFAULT_READER
 
 app = typer.Typer(
-    help="Measure speed, memory, locality, segmentation and reading on this machine.",
+    help="Measure speed, memory, locality, segmentation, reading and RSA on this machine.",
     no_args_is_help=True,
 )
 app.command()(segment)
 app.command()(read)
+app.command()(rsa)
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from rsfiqa.assets.integrity import sha256_of
 from rsfiqa.encoders.backbone import TimmBackbone
 from rsfiqa.encoders.grid import GridEncoder
+from rsfiqa.encoders.sizes import InputSizes
 from rsfiqa.errors import AssetError, ConfigError
 
 DEFAULT_ENCODER: tuple[Mapping[str, Any], ...] = (
@@ -33,7 +33,7 @@ def build_encoder(
         offline: forbid the network; None asks `RSFIQA_OFFLINE`.
 
     Raises:
-        ConfigError: a backbone is unknown or takes one size only, or a description is incomplete.
+        ConfigError: a backbone is unknown or gives no feature maps, or a description is incomplete.
         AssetError: weights cannot be had.
     """
     return GridEncoder([_backbone(dict(spec), offline) for spec in specs])
@@ -44,10 +44,14 @@ def _backbone(spec: dict[str, Any], offline: bool | None) -> TimmBackbone:
     if not isinstance(name, str) or not indices:
         raise ConfigError(f"a backbone needs a name and depths (indices); got {spec}.")
     if name == "dinov2-small":
-        return TimmBackbone(_dinov2(offline), name=name, indices=indices, input_size="grid")
+        return TimmBackbone(
+            _dinov2(offline), name=name, indices=indices, sizes=InputSizes(multiple=14)
+        )
     if name == "efficientnet-lite0":
         half = (0.5, 0.5, 0.5)
-        return TimmBackbone(_lite0(offline), name=name, indices=indices, mean=half, std=half)
+        return TimmBackbone(
+            _lite0(offline), name=name, indices=indices, mean=half, std=half, sizes=InputSizes()
+        )
     if name.startswith("timm:"):
         return _timm(name.removeprefix("timm:"), spec)
     raise ConfigError(
@@ -100,33 +104,13 @@ def _timm(name: str, spec: Mapping[str, Any]) -> TimmBackbone:
         model = _loaded(model, Path(weights))
         # Features are cached under the name, and other weights make other features.
         label += f"#{sha256_of(Path(weights))[:8]}"
-    backbone = TimmBackbone(
+    return TimmBackbone(
         model,
         name=label,
         indices=spec["indices"],
         mean=model.default_cfg["mean"],
         std=model.default_cfg["std"],
     )
-    _require_any_size(backbone)
-    return backbone
-
-
-def _require_any_size(backbone: TimmBackbone) -> None:
-    """Find out now, not at the first photograph, that a backbone is tied to a size.
-
-    Raises:
-        ConfigError: it is.
-    """
-    step = backbone.patch_size or 1
-    height, width = (4 * step, 5 * step) if backbone.input_size == "grid" else (51, 71)
-    try:
-        with torch.inference_mode():
-            backbone(torch.zeros(1, 3, height, width))
-    except (AssertionError, RuntimeError) as error:
-        raise ConfigError(
-            f"{backbone.name} does not take pictures of any size "
-            f"({(str(error).splitlines() or ['no further word'])[0]}); choose another backbone."
-        ) from error
 
 
 def _loaded(model: nn.Module, path: Path) -> nn.Module:

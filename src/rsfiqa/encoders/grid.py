@@ -162,7 +162,7 @@ def _has_deviation(backbone: TimmBackbone, reduction: int) -> bool:
 
 
 def _sized(pixels: Tensor, backbone: TimmBackbone, rows: int, columns: int) -> Tensor:
-    if backbone.input_size == "native":
+    if backbone.input_size != "grid":
         return pixels
     size = (rows * backbone.patch_size, columns * backbone.patch_size)
     if pixels.shape[-2:] == size:
