@@ -6,6 +6,8 @@ safetensors in half precision, which holds them almost exactly.
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,7 +170,8 @@ def _from_gguf(source: Path, kind: str, **options: Any) -> Any:
 
     try:
         loader = getattr(transformers, kind)
-        with quiet_loading(transformers):
+        # The bar of its conversion heeds neither transformers' settings nor whether anybody looks.
+        with quiet_loading(transformers), redirect_stderr(io.StringIO()):
             return loader.from_pretrained(str(source.parent), gguf_file=source.name, **options)
     except Exception as error:  # what is no GGUF file fails in any way
         raise AssetError(
