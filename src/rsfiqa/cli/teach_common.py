@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from rsfiqa.cli import common
+from rsfiqa.cli import common, outputs
 from rsfiqa.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,7 +73,36 @@ def describer(content: bool, coco: Path | None) -> Describe | None:
     return teachers.describe_regions if coco is None else teachers.ContentTeacher.fit(coco).describe
 
 
-def say_what_was_made(report: MakingReport, made: InstructionSet) -> None:
+def require_writable(out: Path, messages: Path | None) -> None:
+    """See that the set, and the conversations where they are asked for, can be written.
+
+    Raises:
+        DataError: one cannot.
+    """
+    outputs.require_writable_folder(out)
+    if messages is not None:
+        outputs.require_writable_file(messages)
+
+
+def tell(report: MakingReport, out: Path, messages: Path | None, *, quiet: bool) -> None:
+    """Say what was made, and write it as conversations where they are asked for."""
+    from rsfiqa.learning.instructions import read_instructions
+
+    made = read_instructions(out)
+    if not quiet:
+        _say_what_was_made(report, made)
+    if messages is not None:
+        _write_messages(made, messages, quiet=quiet)
+
+
+def end(report: MakingReport) -> NoReturn:
+    """Name the photographs that could not be used, and why; the exit status tells of them."""
+    for name, error in report.failures:
+        typer.echo(f"rsfiqa: failed: {name}: {error}", err=True)
+    raise typer.Exit(1 if report.failures else 0)
+
+
+def _say_what_was_made(report: MakingReport, made: InstructionSet) -> None:
     """How much was made by this run, and what the set holds now."""
     counts, sources = made.count_regions(), len(set(made.sources))
     looked_at = f"{counts.labelled} labelled" if counts.labelled else f"{counts.spoiled} spoiled"
@@ -86,7 +114,7 @@ def say_what_was_made(report: MakingReport, made: InstructionSet) -> None:
     )
 
 
-def write_messages(made: InstructionSet, path: Path, *, quiet: bool) -> None:
+def _write_messages(made: InstructionSet, path: Path, *, quiet: bool) -> None:
     """Write the set as conversations, and say how many."""
     from rsfiqa.learning.instruction_export import export_messages
 
@@ -98,9 +126,3 @@ def write_messages(made: InstructionSet, path: Path, *, quiet: bool) -> None:
             f"{path}.",
             err=True,
         )
-
-
-def name_failures(failures: Sequence[tuple[str, str]]) -> None:
-    """Name the photographs that could not be used, and why."""
-    for name, error in failures:
-        typer.echo(f"rsfiqa: failed: {name}: {error}", err=True)

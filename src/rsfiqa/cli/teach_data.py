@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rsfiqa.cli import common, outputs, teach_common
+from rsfiqa.cli import common, teach_common
 
 
 def data(
@@ -47,7 +47,6 @@ def data(
     """
     from rsfiqa.learning.full_reference import require_measure
     from rsfiqa.learning.instruction_making import make_instructions
-    from rsfiqa.learning.instructions import read_instructions
     from rsfiqa.learning.set_making import name_photographs
     from rsfiqa.regions.build import build_segmenter
     from rsfiqa.segmentation import PictureSegmenter
@@ -55,9 +54,7 @@ def data(
     teach_common.check_content(content, coco)
     # All that can be refused is refused before weights are loaded.
     require_measure()
-    outputs.require_writable_folder(out)
-    if messages is not None:
-        outputs.require_writable_file(messages)
+    teach_common.require_writable(out, messages)
     name_photographs(photographs)
     picture_segmenter = PictureSegmenter(build_segmenter(segmenter))
     with common.progress("making", pictures, shown=not quiet and common.on_terminal()) as advance:
@@ -73,10 +70,5 @@ def data(
             made_by=teach_common.makers(picture_segmenter.segmenter.name, content, coco),
             told=advance,
         )
-    made = read_instructions(out)
-    if not quiet:
-        teach_common.say_what_was_made(report, made)
-    if messages is not None:
-        teach_common.write_messages(made, messages, quiet=quiet)
-    teach_common.name_failures(report.failures)
-    raise typer.Exit(1 if report.failures else 0)
+    teach_common.tell(report, out, messages, quiet=quiet)
+    teach_common.end(report)

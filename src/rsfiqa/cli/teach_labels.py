@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rsfiqa.cli import common, outputs, teach_common
+from rsfiqa.cli import common, teach_common
 from rsfiqa.errors import DataError
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ def labels(
     Photographs that are not in the folder are counted and named. Those that cannot be read are
     named, and give exit status 1.
     """
-    from rsfiqa.learning.instructions import read_instructions
     from rsfiqa.learning.labelled_making import make_labelled, require_photographs
     from rsfiqa.regions.build import build_segmenter
     from rsfiqa.segmentation import PictureSegmenter
@@ -58,9 +57,7 @@ def labels(
     teach_common.check_content(content, coco)
     found = _labels_of(given)
     require_photographs(found, photographs)
-    outputs.require_writable_folder(out)
-    if messages is not None:
-        outputs.require_writable_file(messages)
+    teach_common.require_writable(out, messages)
     picture_segmenter = PictureSegmenter(build_segmenter(segmenter))
     with common.progress("making", len(found), shown=not quiet and common.on_terminal()) as advance:
         report = make_labelled(
@@ -72,15 +69,10 @@ def labels(
             made_by=teach_common.makers(picture_segmenter.segmenter.name, content, coco),
             told=advance,
         )
-    made = read_instructions(out)
-    if not quiet:
-        teach_common.say_what_was_made(report, made)
-    if messages is not None:
-        teach_common.write_messages(made, messages, quiet=quiet)
+    teach_common.tell(report, out, messages, quiet=quiet)
     if report.missing:
         typer.echo(f"rsfiqa: {_missing(report.missing, photographs)}", err=True)
-    teach_common.name_failures(report.failures)
-    raise typer.Exit(1 if report.failures else 0)
+    teach_common.end(report)
 
 
 def _labels_of(given: str) -> tuple[PhotographLabels, ...]:

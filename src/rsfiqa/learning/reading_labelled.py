@@ -15,7 +15,12 @@ from rsfiqa.errors import DataError
 from rsfiqa.learning.instructions import Instruction
 from rsfiqa.learning.reading_rated import InstructedRegions, rate_instructed
 from rsfiqa.learning.reading_raters import LINEAR, READER, Rater, Studio, is_read, values_of
-from rsfiqa.learning.reading_resampling import Index, Members, differences_with_intervals
+from rsfiqa.learning.reading_resampling import (
+    Index,
+    Members,
+    differences_of,
+    differences_with_intervals,
+)
 from rsfiqa.learning.reading_seen import SeenFigures, seen_figures
 
 _COMPARED = ("auc", "srcc", "overall_srcc")
@@ -84,11 +89,7 @@ def _difference(rated: InstructedRegions, seed: int) -> dict[str, dict[str, floa
     def differences(drawn: Members) -> dict[str, float]:
         regions = [both[index] for index in drawn]
         mine, theirs = (asdict(_figures(rated, n, regions, drawn=True)) for n in (READER, LINEAR))
-        return {
-            key: mine[key] - theirs[key]
-            for key in _COMPARED
-            if mine[key] is not None and theirs[key] is not None
-        }
+        return differences_of(mine, theirs, _COMPARED)
 
     return differences_with_intervals(differences, rated.pictures[both], seed=seed)
 

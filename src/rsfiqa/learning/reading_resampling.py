@@ -6,6 +6,7 @@ Photographs are drawn whole, with all their regions: regions of one photograph r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,22 @@ _COVERED = (2.5, 97.5)
 Index = npt.NDArray[np.int64]
 Members = Sequence[Index]
 """Of several photographs, the numbers of their regions; a photograph may occur more than once."""
+
+
+def differences_of(
+    mine: Mapping[str, Any], theirs: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, float]:
+    """The figures of these names, one's less the other's; left out where either is None.
+
+    Example:
+        >>> differences_of({"auc": 0.75, "srcc": None}, {"auc": 0.5, "srcc": 0.1}, ["auc", "srcc"])
+        {'auc': 0.25}
+    """
+    return {
+        name: mine[name] - theirs[name]
+        for name in names
+        if mine[name] is not None and theirs[name] is not None
+    }
 
 
 def differences_with_intervals(

@@ -18,7 +18,7 @@ from rsfiqa.learning.instructions import Instruction
 from rsfiqa.learning.reading_metrics import FaultTable, Reliability, reading_figures, reliability
 from rsfiqa.learning.reading_rated import rate_instructed
 from rsfiqa.learning.reading_raters import LINEAR, READER, Levels, Rater, Studio, is_read, values_of
-from rsfiqa.learning.reading_resampling import Members, differences_with_intervals
+from rsfiqa.learning.reading_resampling import Members, differences_of, differences_with_intervals
 from rsfiqa.types import DIMENSIONS
 
 _COMPARED = ("naming", "overall_srcc", "auc")
@@ -149,10 +149,6 @@ def _difference(rated: RatedRegions, seed: int) -> dict[str, dict[str, float]]:
         mine, theirs = (
             asdict(reading_figures(values[name][index], drawn)) for name in (READER, LINEAR)
         )
-        return {
-            key: mine[key] - theirs[key]
-            for key in _COMPARED
-            if mine[key] is not None and theirs[key] is not None
-        }
+        return differences_of(mine, theirs, _COMPARED)
 
     return differences_with_intervals(differences, rated.photographs[both], seed=seed)

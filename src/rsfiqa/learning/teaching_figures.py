@@ -10,10 +10,9 @@ import numpy as np
 
 from rsfiqa.learning.instructions import RegionInstruction
 from rsfiqa.learning.reading_metrics import Array, reading_figures, reliability
+from rsfiqa.learning.reading_raters import values_of
 from rsfiqa.learning.reading_seen import seen_figures
 from rsfiqa.types import DIMENSIONS
-
-_VALUES = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
 
 
 def taught_figures(
@@ -35,7 +34,7 @@ def taught_figures(
     if not len(regions):
         return {}
     wanted = np.array([[r.ratings[d].probabilities for d in DIMENSIONS] for r in regions])
-    values = said.astype(np.float64) @ _VALUES
+    values = values_of(said.astype(np.float64))
     labelled = np.array([r.seen is not None for r in regions])
     figures = asdict(
         reading_figures(values[~labelled], [r.faults for r in regions if r.seen is None])
@@ -47,7 +46,7 @@ def taught_figures(
             [r.seen for r in regions if r.seen is not None],
             np.asarray(pictures)[labelled],
             np.ones(int(labelled.sum())),
-            (wanted @ _VALUES)[labelled, DIMENSIONS.index("overall")],
+            values_of(wanted)[labelled, DIMENSIONS.index("overall")],
         )
         figures["labelled"] = asdict(found)
     return figures
