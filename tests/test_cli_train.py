@@ -62,6 +62,7 @@ def tiny_backbones(
         return tiny_encoder_specs[int(text.removeprefix("tiny:"))]
 
     monkeypatch.setattr(train_module, "parse_backbone", parse)
+    monkeypatch.setenv("RSFIQA_CACHE", str(tmp_path / "assets"))
     cache = str(tmp_path / "cache")
     backbones = ("--backbone", "tiny:0", "--backbone", "tiny:1", "--reader", "none")
     return (*backbones, "--cache", cache, "--epochs", "1", "--spoiled", "3")

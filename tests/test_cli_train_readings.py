@@ -136,7 +136,7 @@ def test_evaluate_tells_of_regions_that_could_not_be_read(
     ("arguments", "words"),
     [
         (("--reader", "none", "--readings", "shuffled"), "there are no readings to shuffle"),
-        (("--readings", "theirs"), "readings are own, shuffled, none; got 'theirs'"),
+        (("--readings", "theirs"), "readings is own, shuffled or none; got 'theirs'"),
         (("--reader", "oracle"), "unknown reader 'oracle'"),
         (("--reader", "none", "--reader-precision", "bf16"), "has no precision to set"),
     ],

@@ -13,12 +13,16 @@ import pytest
 import torch
 
 from rsfiqa import RSFIQA
+from rsfiqa.encoders.build import build_encoder
 from rsfiqa.errors import ConfigError, DataError, ImageError
 from rsfiqa.extraction import FeatureExtractor
+from rsfiqa.images import load_image
 from rsfiqa.learning import recipe as recipes
+from rsfiqa.learning.card import model_card
 from rsfiqa.learning.datasets import ScoredImages
 from rsfiqa.learning.recipe import Prepared, Recipe, prepare, split, train
 from rsfiqa.learning.training import EpochReport, TrainingConfig, predict
+from rsfiqa.regions.embedded import EmbeddedSegmenter
 from rsfiqa.scoring.checkpoint import Checkpoint, save_checkpoint
 from rsfiqa.scoring.model import ScorerConfig
 from scored_pictures import read_scores, write_scored_pictures, write_scores
@@ -276,6 +280,54 @@ def test_too_few_pictures_are_refused_before_any_work(
     few = replace(data, rows=data.rows[:6])
     with pytest.raises(ConfigError, match="at least 2 training and 3 validation pictures"):
         prepare(few, recipe, tmp_path)
+
+
+def test_mirror_images_follow_the_pictures_and_are_cached_apart(
+    data: ScoredImages, recipe: Recipe, prepared: Prepared, cache: Path
+) -> None:
+    flipped = prepare(data, replace(recipe, flips=True), cache)
+    count = len(prepared.training)
+    assert len(flipped.training) == 2 * count
+    assert flipped.training_scores == prepared.training_scores * 2
+    assert len(flipped.validation) == len(prepared.validation)
+    for one, same in zip(prepared.training, flipped.training[:count], strict=True):
+        assert torch.equal(one.positions, same.positions)
+    mirrored = flipped.training[count:]
+    assert not any(
+        torch.equal(one.context, other.context)
+        for one, other in zip(prepared.training, mirrored, strict=True)
+    )
+    pixels = load_image(data.split("train").rows[0].path).pixels[:, ::-1].copy()
+    extractor = FeatureExtractor(build_encoder(recipe.encoder), EmbeddedSegmenter(), flipped.stem)
+    wanted, _ = extractor.extract(pixels)
+    assert torch.equal(mirrored[0].labels.long(), wanted.labels)
+    torch.testing.assert_close(mirrored[0].context, wanted.context)
+    assert all(copy.source < count for copy in flipped.spoiled)
+    told = train(flipped, "flipped").training
+    assert told["training_pictures"] == count
+    assert told["flips"] is True
+    assert "and their mirror images" in model_card(train(flipped, "flipped"), "rsfiqa train")
+
+
+def test_a_limit_takes_some_of_both_and_copies_in_proportion(
+    data: ScoredImages, recipe: Recipe, cache: Path
+) -> None:
+    trial = replace(recipe, limit=9, spoiled=8)
+    training, validation = split(data, trial)
+    assert (len(training), len(validation)) == (6, 3)
+    assert {row.split for row in training} == {"train"}
+    assert split(data, trial) == (training, validation)
+    prepared = prepare(data, trial, cache)
+    assert (len(prepared.training), len(prepared.validation)) == (6, 3)
+    assert len(prepared.spoiled) <= 4, "6 of 12 pictures, so 4 of 8 copies"
+    whole = split(data, replace(recipe, limit=99))
+    assert whole == split(data, recipe)
+
+
+@pytest.mark.parametrize("settings", [{"spoiled": -1}, {"limit": -1}, {"validation_fraction": 0.0}])
+def test_recipes_out_of_range_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        Recipe(**settings)
 
 
 def test_an_unknown_precision_is_refused_before_any_work(

@@ -1,52 +1,88 @@
-"""`rsfiqa train`: a scorer from a folder of pictures with human scores."""
+"""`rsfiqa train`: a scorer from pictures with human scores.
+
+rsfiqa train pictures/scores.csv --out scorer
+rsfiqa train koniq10k:/data/koniq kadid10k:/data/kadid10k --out scorer
+rsfiqa train run.yaml --out scorer
+accelerate launch -m rsfiqa train run.yaml --out scorer
+"""
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rsfiqa.cli.common import (
-    ImageColumnOption,
-    LowerIsBetterOption,
-    ScoreColumnOption,
-    ScoreRangeOption,
-)
-from rsfiqa.cli.reader_options import (
-    READER_PANEL,
-    AdapterOption,
-    ReaderOption,
-    ReaderPrecisionOption,
-    ViewOption,
-)
+from rsfiqa.cli.common import DeviceOption
+from rsfiqa.cli.reader_options import READER_PANEL, AdapterOption, ReaderPrecisionOption, ViewOption
 from rsfiqa.errors import ConfigError
 from rsfiqa.reading.build import DEFAULT_READER
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rsfiqa.learning.train_config import TrainConfig
 
-    from rsfiqa.learning.recipe import Progress
-    from rsfiqa.learning.shown_readings import Readings
-    from rsfiqa.learning.training import EpochReport
+_DATA_PANEL, _RUN_PANEL = "Data", "Run"
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="A CSV file (image,mos[,split]) or its folder.")],
-    out: Annotated[Path, typer.Option(help="Folder for the trained scorer.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA...|CONFIG.yaml",
+            help="CSV files (image,mos[,split]), their folders or NAME:FOLDER for a data set that "
+            "rsfiqa data list names; of several, the first gives the scale of the scores. Or a file "
+            "of settings, over which data and options given here win.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the trained scorer. An interrupted run goes on when the same command "
+            "is given again.",
+        ),
+    ],
     aggregation: Annotated[
-        str, typer.Option(help="rsa, or pooling: the twin without regions.")
-    ] = "rsa",
-    members: Annotated[int, typer.Option(min=1, help="Scorers whose mean is the score.")] = 1,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
+        str | None,
+        typer.Option(help="rsa, or pooling: the twin without regions.", show_default="rsa"),
+    ] = None,
+    members: Annotated[
+        int | None, typer.Option(min=1, help="Scorers whose mean is the score.", show_default="1")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the pictures.", show_default="5")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="End after so many epochs without a better validation SRCC.",
+            show_default="never",
+        ),
+    ] = None,
     spoiled: Annotated[
-        int, typer.Option(min=0, help="Locally spoiled copies to learn from.")
-    ] = 1500,
-    seed: Annotated[int, typer.Option(help="Of initialisation, order and dropout.")] = 0,
+        int | None,
+        typer.Option(min=0, help="Locally spoiled copies to learn from.", show_default="1500"),
+    ] = None,
+    flips: Annotated[
+        bool | None,
+        typer.Option(
+            "--flips/--no-flips", help="Learn from mirror images, too.", show_default="no flips"
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Try it out on so many pictures of each data set, spoiled copies in proportion.",
+            show_default="all",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of initialisation, order and dropout.", show_default="0")
+    ] = None,
     backbone: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,132 +90,164 @@ def train(
             show_default="dinov2-small:3,5,7,11 and efficientnet-lite0:0,1,2,3,4",
         ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="Of the backbones: fp32 or bf16.")] = "fp32",
-    reader: ReaderOption = DEFAULT_READER,
+    precision: Annotated[
+        str | None, typer.Option(help="Of the backbones: fp32 or bf16.", show_default="fp32")
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=READER_PANEL,
+            help="What describes and rates the regions, as for rsfiqa assess.",
+            show_default=DEFAULT_READER,
+        ),
+    ] = None,
     reader_precision: ReaderPrecisionOption = None,
     adapter: AdapterOption = None,
     view: ViewOption = None,
     readings: Annotated[
-        str,
+        str | None,
         typer.Option(
             rich_help_panel=READER_PANEL,
             help="What of the reader the scorer sees: own; or, to measure what that is worth, "
             "shuffled among the pictures, or none. All three share cached features.",
+            show_default="own",
         ),
-    ] = "own",
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of cached features.", show_default="asset cache")
     ] = None,
-    name: Annotated[str, typer.Option(help="What results call the scorer.")] = "",
-    image_column: ImageColumnOption = "image",
-    score_column: ScoreColumnOption = "mos",
-    score_range: ScoreRangeOption = None,
-    lower_is_better: LowerIsBetterOption = False,
+    image_column: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_DATA_PANEL, help="Column of the pictures' names.", show_default="image"
+        ),
+    ] = None,
+    score_column: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_DATA_PANEL, help="Column of the human scores.", show_default="mos"
+        ),
+    ] = None,
+    score_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            rich_help_panel=_DATA_PANEL,
+            help="Lowest and highest possible score.",
+            show_default="from the values",
+        ),
+    ] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option(rich_help_panel=_DATA_PANEL, help="Low scores are good, as with DMOS.")
+    ] = False,
+    leaks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="exact|fail|warn|drop|ignore",
+            rich_help_panel=_DATA_PANEL,
+            help="Where training pictures are in validation or test, too: exact refuses the same "
+            "file or reference and warns of near-duplicates; fail refuses all; warn warns of all; "
+            "drop leaves these training pictures out; ignore does not look.",
+            show_default="exact",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(rich_help_panel=_RUN_PANEL, help="What results call the scorer.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=_RUN_PANEL,
+            help="Folder of cached features.",
+            show_default="asset cache",
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh", rich_help_panel=_RUN_PANEL, help="Begin anew, not where a run stopped."
+        ),
+    ] = False,
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option(
+            "--tensorboard/--no-tensorboard",
+            rich_help_panel=_RUN_PANEL,
+            help="Write figures for TensorBoard into DIR/events.",
+            show_default="no tensorboard",
+        ),
+    ] = None,
+    wandb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROJECT",
+            rich_help_panel=_RUN_PANEL,
+            help="Send figures to a project at Weights & Biases.",
+            show_default="nowhere",
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Train a scorer on your own pictures with scores; a few minutes beyond their features.
 
     Features and readings are computed once and kept: with the embedded reader on two cores, some
     seconds a picture; with --reader none a fraction of that.
+
+    To see that all goes well: `--limit 64 --epochs 1`.
     """
-    from dataclasses import replace
+    given = {
+        "model.aggregation": aggregation,
+        "model.members": members,
+        "training.epochs": epochs,
+        "training.patience": patience,
+        "training.seed": seed,
+        "spoiled": spoiled,
+        "flips": flips,
+        "limit": limit,
+        "encoder": [parse_backbone(text) for text in backbone] if backbone else None,
+        "precision": precision,
+        "reader": reader,
+        "reader_settings.precision": reader_precision,
+        "reader_settings.adapter": None if adapter is None else str(adapter),
+        "reader_settings.view": view,
+        "readings": readings,
+        "leaks": leaks,
+        "name": name,
+        "tensorboard": tensorboard,
+        "wandb": wandb,
+    }
+    of_data = {
+        "image_column": image_column,
+        "score_column": score_column,
+        "score_range": score_range,
+        "lower_is_better": lower_is_better or None,
+    }
+    config = _configuration(data, _without_none(given), _without_none(of_data))
+    from rsfiqa.cli.train_run import Run
 
-    from rich.console import Console
-
-    from rsfiqa.cli.outputs import require_writable_folder
-    from rsfiqa.learning.card import model_card
-    from rsfiqa.learning.datasets import ScoredImages
-    from rsfiqa.learning.recipe import Recipe, prepare
-    from rsfiqa.learning.recipe import train as train_prepared
-    from rsfiqa.learning.shown_readings import require_readings
-    from rsfiqa.learning.training import TrainingConfig
-    from rsfiqa.scoring.checkpoint import save_checkpoint
-    from rsfiqa.scoring.model import ScorerConfig
-
-    if aggregation not in ("rsa", "pooling"):
-        raise ConfigError(f"aggregation is rsa or pooling; got {aggregation!r}.")
-    if precision not in ("fp32", "bf16"):
-        raise ConfigError(f"precision is fp32 or bf16; got {precision!r}.")
-    require_readings(readings, reader)
-    of_reader = {"precision": reader_precision, "adapter": adapter, "view": view}
-    console = Console(stderr=True, markup=False, soft_wrap=True)
-    scored = ScoredImages.from_csv(
-        data,
-        image_column=image_column,
-        score_column=score_column,
-        score_range=score_range,
-        lower_is_better=lower_is_better,
-    )
-    low, high = scored.score_range
-    guessed = " (guessed from the values)" if scored.range_guessed else ""
-    console.print(f"{len(scored)} pictures, scores {low:g}..{high:g}{guessed}")
-    settings = TrainingConfig(seed=seed)
-    recipe = Recipe(
-        model=ScorerConfig(
-            channels=0,
-            context_dim=0,
-            aggregation="rsa" if aggregation == "rsa" else "pooling",
-            members=members,
-        ),
-        training=replace(settings, epochs=epochs) if epochs else settings,
-        spoiled=spoiled,
-        precision=precision,
-        reader=reader,
-        reader_settings={name: value for name, value in of_reader.items() if value is not None},
-        readings=cast("Readings", readings),  # which was checked
-    )
-    if backbone:
-        recipe = replace(recipe, encoder=[parse_backbone(text) for text in backbone])
-    require_writable_folder(out)
-    with _stages(console) as told:
-        prepared = prepare(scored, recipe, cache, told)
-
-    def report(epoch: EpochReport) -> None:
-        srcc, plcc = (
-            "-" if value is None else f"{value:.4f}" for value in (epoch.srcc, epoch.plcc)
-        )
-        console.print(
-            f"epoch {epoch.epoch:3d}  loss {epoch.loss:.4f}  locality {epoch.locality:.4f}  "
-            f"val SRCC {srcc}  PLCC (raw) {plcc}"
-        )
-
-    checkpoint = train_prepared(prepared, name or f"{aggregation}-{data.stem}", report)
-    save_checkpoint(checkpoint, out)
-    command = " ".join(["rsfiqa", *map(shlex.quote, sys.argv[1:])])
-    (out / "README.md").write_text(model_card(checkpoint, command), encoding="utf-8")
-    srcc = checkpoint.training["validation"]["srcc"]
-    console.print(
-        f"{checkpoint.name}: val SRCC {'-' if srcc is None else f'{srcc:.4f}'}, written to {out}"
-    )
+    Run(config, out, cache, device, fresh).go()
 
 
-@contextmanager
-def _stages(console: Console) -> Iterator[Progress]:
-    """A progress bar a stage on a terminal, a line when each is done elsewhere."""
-    if console.is_terminal:
-        from rich import progress as rich_progress
+def _configuration(
+    named: Sequence[str], options: Mapping[str, Any], of_data: Mapping[str, Any]
+) -> TrainConfig:
+    """What the file, the data and the options say together.
 
-        columns = (
-            rich_progress.TextColumn("{task.description}"),
-            rich_progress.BarColumn(),
-            rich_progress.MofNCompleteColumn(),
-            rich_progress.TimeRemainingColumn(),
-        )
-        with rich_progress.Progress(*columns, console=console) as bars:
-            tasks: dict[str, rich_progress.TaskID] = {}
+    Args:
+        named: a file of settings, data sets, or a file and then data sets.
+        options: fields of `TrainConfig`, with dots.
+        of_data: fields of `DataSource`, for every data set.
+    """
+    from rsfiqa.learning.train_config import config_from_options, read_config, with_data_settings
 
-            def show(stage: str, done: int, total: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=total)
-                bars.update(tasks[stage], completed=done)
+    files = [name for name in named if Path(name).suffix.lower() in (".yaml", ".yml")]
+    sets = [name for name in named if name not in files]
+    if len(files) > 1:
+        raise ConfigError(f"one file of settings is read at a time; got {', '.join(files)}.")
+    if sets:
+        options = {**options, "data": [{"path": path} for path in sets]}
+    config = read_config(Path(files[0]), options) if files else config_from_options(options)
+    return with_data_settings(config, of_data)
 
-            yield show
-    else:
 
-        def say(stage: str, done: int, total: int) -> None:
-            if done == total:
-                console.print(f"{stage}: {total}")
-
-        yield say
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def parse_backbone(text: str) -> dict[str, object]:

@@ -1,9 +1,9 @@
-"""Pictures of one grid size, stacked for the scorer."""
+"""Pictures of one grid size, and of one data set, stacked for the scorer."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,17 @@ class Batch:
     area: Tensor
     indices: Tensor
     semantics: Semantics | None = None
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on a device; `indices` stay where they are."""
+        return Batch(
+            positions=self.positions.to(device),
+            context=self.context.to(device),
+            labels=self.labels.to(device),
+            area=self.area.to(device),
+            indices=self.indices,
+            semantics=None if self.semantics is None else self.semantics.to(device),
+        )
 
 
 def stack(pictures: Sequence[PictureFeatures], indices: Sequence[int]) -> Batch:
@@ -63,13 +74,65 @@ def chunks(
     pictures: Sequence[PictureFeatures], size: int, rng: np.random.Generator | None = None
 ) -> list[list[int]]:
     """Indices of all pictures in batches of one grid size each; shuffled when `rng` is given."""
-    by_grid: dict[tuple[int, ...], list[int]] = defaultdict(list)
     order = np.arange(len(pictures)) if rng is None else rng.permutation(len(pictures))
+    return _cut(order.tolist(), lambda i: tuple(pictures[i].labels.shape), size, rng)
+
+
+def balanced_chunks(
+    sets: Sequence[int], kinds: Sequence[Hashable], size: int, seed: int, epoch: int
+) -> list[list[int]]:
+    """One epoch's batches of several data sets: each batch of one set, each set equally often.
+
+    An epoch is as long as all sets together, and each set has the same share of it: a small one is
+    gone through several times, of a large one each epoch takes another part, the next in an order
+    of its own, so that all its pictures are seen equally often (but for one).
+
+    Args:
+        sets: which data set each picture is of.
+        kinds: pictures of different kinds, such as grid sizes, are not in one batch.
+        size: pictures a batch, at most.
+        seed: of the order.
+        epoch: which one, from 1; the same seed and epoch give the same batches.
+
+    Example:
+        >>> epoch = balanced_chunks([0, 0, 0, 0, 0, 1], [(4, 4)] * 6, 2, seed=0, epoch=1)
+        >>> sorted(len(batch) for batch in epoch), sum(batch.count(5) for batch in epoch)
+        ([1, 1, 2, 2], 3)
+    """
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, owner in enumerate(sets):
+        members[owner].append(i)
+    share = max(1, round(len(sets) / len(members)))
+    drawn = [
+        mine[i]
+        for owner, mine in sorted(members.items())
+        for i in _turn(len(mine), share, [seed, owner], epoch)
+    ]
+    rng = np.random.default_rng([seed, len(members), epoch])
+    return _cut(drawn, lambda i: (sets[i], kinds[i]), size, rng)
+
+
+def _turn(count: int, share: int, seed: list[int], epoch: int) -> list[int]:
+    """The `epoch`-th `share` of an endless row of shuffles of `count` numbers."""
+    start, end = (epoch - 1) * share, epoch * share
+    passes = range(start // count, -(-end // count))
+    row = np.concatenate([np.random.default_rng([*seed, p]).permutation(count) for p in passes])
+    return [int(i) for i in row[start - passes.start * count :][:share]]
+
+
+def _cut(
+    order: Sequence[int],
+    kind: Callable[[int], Hashable],
+    size: int,
+    rng: np.random.Generator | None,
+) -> list[list[int]]:
+    """An order cut into batches of one kind each, shuffled when `rng` is given."""
+    by_kind: dict[Hashable, list[int]] = defaultdict(list)
     for i in order:
-        by_grid[tuple(pictures[i].labels.shape)].append(int(i))
+        by_kind[kind(i)].append(i)
     found = [
         members[start : start + size]
-        for members in by_grid.values()
+        for members in by_kind.values()
         for start in range(0, len(members), size)
     ]
     return found if rng is None else [found[i] for i in rng.permutation(len(found))]

@@ -17,14 +17,14 @@ better, as the exact weighted sum of region scores.
 | backbones (frozen) | {backbones} |
 | regions | {segmenter} |
 | readings | {readings} |
-| trained on | {training_pictures} scored pictures, {spoiled_copies} locally spoiled copies |
+| trained on | {training_pictures} scored pictures{mirrored}, {spoiled_copies} locally spoiled copies |
 | chosen on | {validation_pictures} validation pictures |
 | seeds | {seeds} |
 | precision of the backbones in training | {precision} |
 | epochs, batch, learning rate, weight decay | {epochs}, {batch_size}, {learning_rate}, {weight_decay} |
 
 On the validation pictures, from the features it was trained on: SRCC {srcc}, PLCC (raw) {plcc},
-PLCC (after the logistic fit) {plcc_logistic}, KRCC {krcc}, RMSE {rmse}.{unread}
+PLCC (after the logistic fit) {plcc_logistic}, KRCC {krcc}, RMSE {rmse}.{unread}{reliability}{sets}
 
 Trained by:
 
@@ -53,7 +53,10 @@ def model_card(checkpoint: Checkpoint, command: str) -> str:
         ),
         segmenter=checkpoint.segmenter,
         readings=_readings(training),
+        mirrored=" and their mirror images" if training.get("flips") else "",
         unread=_unread(training),
+        reliability=_reliability(checkpoint),
+        sets=_sets(training),
         seeds=", ".join(str(settings["seed"] + i) for i in range(config.members)),
         command=command,
         **{
@@ -84,6 +87,37 @@ def _unread(training: dict[str, Any]) -> str:
         f"\nWithout a reader: SRCC {_figure(figures['srcc'])}, PLCC (raw) "
         f"{_figure(figures['plcc'])}."
     )
+
+
+def _reliability(checkpoint: Checkpoint) -> str:
+    if checkpoint.reliability is None:
+        return ""
+    figures = checkpoint.reliability.figures
+    return (
+        f"\nIntervals at 90 %, cross-validated on the same pictures: they hold {figures['coverage']:.1%} "
+        f"of the human scores and are {figures['width']:.1f} points wide on average."
+    )
+
+
+def _sets(training: dict[str, Any]) -> str:
+    if "sets" not in training:
+        return ""
+    rows = [
+        f"| {s['name']} | {s['training_pictures']} | {s['validation_pictures']} | "
+        f"{_figure(s['srcc'])} | {_figure(s['plcc'])} | {_figure(s['rmse'])} | "
+        f"{s['line']['slope']:.3f} · score {s['line']['offset']:+.1f} |"
+        for s in training["sets"]
+    ]
+    first = training["sets"][0]["name"]
+    said = (
+        f" These are the figures on {first}, on whose scale the scores are. Each data set had a "
+        "scale of its own in training, a line that is learned and then left behind:"
+    )
+    head = (
+        "| data set | training | validation | SRCC | PLCC (raw) | RMSE on its scale | its scale |",
+        "|---|---|---|---|---|---|---|",
+    )
+    return "\n".join([said, "", *head, *rows])
 
 
 def _figure(value: float | None) -> str:

@@ -25,7 +25,7 @@ from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.images import hash_file, load_image, resize_to_budget
 from rsfiqa.learning.distortions import FAMILIES, VERSION, spoil_region
 from rsfiqa.learning.feature_files import read_features, to_bytes
-from rsfiqa.learning.training import Spoiled
+from rsfiqa.learning.spoiled import Spoiled
 from rsfiqa.observation import Observation, observe
 from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
@@ -109,6 +109,14 @@ class FeatureCache:
         """Features and partition of a picture."""
         return self._kept(self._key(path, ""), lambda: self._observe(load_image(path).pixels))
 
+    def mirrored(self, path: Path) -> PictureFeatures:
+        """Features of a picture turned left to right: divided and read anew, as any picture is."""
+
+        def mirror() -> Observation:
+            return self._observe(np.ascontiguousarray(load_image(path).pixels[:, ::-1]))
+
+        return self._kept(self._key(path, "mirrored"), mirror)[0]
+
     def spoiled(self, path: Path, plan: SpoilPlan) -> Spoiled | None:
         """A locally spoiled copy, seen with the clean picture's partition and read anew.
 
@@ -138,6 +146,10 @@ class FeatureCache:
     def all_clean(self, paths: Sequence[Path]) -> Iterator[PictureFeatures]:
         """Features of all pictures, in order, several side by side."""
         return parallel_map(lambda path: self.clean(path)[0], paths, self._workers())
+
+    def all_mirrored(self, paths: Sequence[Path]) -> Iterator[PictureFeatures]:
+        """Features of all pictures turned left to right, in order, several side by side."""
+        return parallel_map(self.mirrored, paths, self._workers())
 
     def all_spoiled(
         self, paths: Sequence[Path], plans: Sequence[SpoilPlan]

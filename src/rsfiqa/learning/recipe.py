@@ -1,328 +1,262 @@
-"""One recipe from a folder of scored pictures to a scorer on disk."""
+"""From scored pictures to features that a scorer is trained on: what `rsfiqa train` does first.
+
+`prepare` once, then `train` as often as wanted:
+
+    prepared = prepare(ScoredImages.from_csv("pictures/scores.csv"), Recipe())
+    checkpoint = train(prepared, "mine")
+    longer = replace(prepared, recipe=replace(prepared.recipe, training=TrainingConfig(epochs=9)))
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-
-from rsfiqa import __version__
 from rsfiqa.assets import cache_folder
-from rsfiqa.encoders.build import DEFAULT_ENCODER, build_encoder
-from rsfiqa.errors import ConfigError, DataError
+from rsfiqa.devices import choose_device
+from rsfiqa.encoders.build import build_encoder
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.learning.datasets import ScoredImages
-from rsfiqa.learning.features import FeatureCache, fit_stem, plan_spoiled
-from rsfiqa.learning.metrics import correlations
-from rsfiqa.learning.shown_readings import (
-    Readings,
-    donors,
-    require_readings,
-    shuffle_readings,
-    with_readings_of,
-    without_readings,
+from rsfiqa.learning.ensemble import train
+from rsfiqa.learning.features import FeatureCache, SpoilPlan, fit_stem, plan_spoiled
+from rsfiqa.learning.joint_sets import JointSets
+from rsfiqa.learning.prepared import (
+    Prepared,
+    Progress,
+    Recipe,
+    copies_of,
+    split,
+    teller,
+    told,
+    without_limit,
 )
-from rsfiqa.learning.training import (
-    EpochReport,
-    Spoiled,
-    TrainingConfig,
-    predict,
-    require_enough,
-    train_scorer,
-)
+from rsfiqa.learning.spoiled import Spoiled
+from rsfiqa.learning.training import TrainingConfig, require_enough
 from rsfiqa.reading.base import NoReader, Reader
 from rsfiqa.reading.build import build_reader, precision_of
 from rsfiqa.regions.embedded import EmbeddedSegmenter
-from rsfiqa.scoring.checkpoint import (
-    Checkpoint,
-    default_folder,
-    load_checkpoint,
-    weights_digest,
-)
-from rsfiqa.scoring.model import RegionScorer, ScorerConfig
+from rsfiqa.scoring.checkpoint import default_folder, load_checkpoint
 from rsfiqa.scoring.semantics import TextEncoder
 from rsfiqa.scoring.stem import Stem
 
-T = TypeVar("T")
+__all__ = [
+    "STEM_PICTURES",
+    "STEM_WIDTH",
+    "Prepared",
+    "Progress",
+    "Recipe",
+    "TrainingConfig",
+    "prepare",
+    "prepare_share",
+    "split",
+    "train",
+]
 
 STEM_WIDTH = 64
 STEM_PICTURES = 300
 
-Progress = Callable[[str, int, int], None]
-"""Told of a stage, how far it is, and how far it will go."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What to train, besides the data.
-
-    Attributes:
-        model: sizes; `channels` and `context_dim` are set from the encoder.
-        training: settings of the optimisation.
-        encoder: descriptions of the backbones.
-        spoiled: how many locally spoiled copies of training pictures to make.
-        precision: of the encoder while features are computed, `fp32` or `bf16`.
-        validation_fraction: held out at random when the data has no `val` split.
-        reader: what reads the regions of training pictures and of their spoiled copies, as
-            `rsfiqa.reading.build.build_reader` takes it; `none` trains without readings. Nobody
-            reads for `pooling`.
-        reader_settings: passed to it, such as `{"precision": "bf16"}`; without that, the embedded
-            reader takes the encoder's precision.
-        readings: which readings the scorer is shown: each picture's `own`, those of another
-            picture (`shuffled`), or `none` although they are there. Features do not depend on it.
-
-    Raises:
-        ConfigError: `readings` is none of these, or there are none to be shuffled.
-    """
-
-    model: ScorerConfig = field(default_factory=lambda: ScorerConfig(channels=0, context_dim=0))
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    encoder: Sequence[Mapping[str, Any]] = DEFAULT_ENCODER
-    spoiled: int = 1500
-    precision: str = "fp32"
-    validation_fraction: float = 0.15
-    reader: str = "none"
-    reader_settings: Mapping[str, Any] = field(default_factory=dict)
-    readings: Readings = "own"
-
-    def __post_init__(self) -> None:
-        require_readings(self.readings, self.reader)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Features of a data set, ready for any number of training runs.
-
-    Pictures have their own readings where there is a `reader`, which is its name: what of them the
-    scorer sees is up to the recipe, so that `replace(prepared, recipe=…)` serves all ablations.
-    """
-
-    recipe: Recipe
-    stem: Stem
-    training: Sequence[PictureFeatures]
-    training_scores: list[float]
-    validation: Sequence[PictureFeatures]
-    validation_scores: list[float]
-    spoiled: list[Spoiled]
-    segmenter: str
-    reader: str = "none"
-
-    @property
-    def shown(self) -> Readings:
-        """Which readings the scorer sees: those of the recipe; none where it could not use any."""
-        if self.reader == "none" or self.recipe.model.aggregation == "pooling":
-            return "none"
-        return self.recipe.readings
-
-
-def split(data: ScoredImages, recipe: Recipe) -> tuple[ScoredImages, ScoredImages]:
-    """The training and the validation pictures: by the data's own split, else at random, seeded.
-
-    Without a `val` split validation pictures are taken from `train`, or from all where there are no
-    splits; a `test` split is left alone.
-    """
-    splits = set(data.splits)
-    if {"train", "val"} <= splits:
-        return data.split("train"), data.split("val")
-    if splits and "train" not in splits:
-        raise DataError(
-            f"the splits are {', '.join(data.splits)}; training needs train, train and val, or none."
-        )
-    if splits:
-        data = data.split("train")
-    return data.random_split(recipe.validation_fraction, recipe.training.seed)
+Data = ScoredImages | Mapping[str, ScoredImages]
+"""One data set, or several by name; the scorer's scale is that of the first."""
 
 
 def prepare(
-    data: ScoredImages, recipe: Recipe, cache: Path | None = None, progress: Progress | None = None
+    data: Data,
+    recipe: Recipe,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    device: str = "auto",
 ) -> Prepared:
     """Compute (or find in the cache) all features that a recipe needs.
 
     Args:
-        data: scored pictures, with or without a `train`/`val` split.
+        data: scored pictures, with or without a `train`/`val` split; or several such sets by name.
         recipe: what to train.
         cache: folder of cached features; by default inside the asset cache.
         progress: told how far the work is.
+        device: where features are computed and regions read; `auto` is a CUDA device where there
+            is one.
 
     Raises:
         AssetError: the weights of a backbone or of the reader cannot be had.
-        ConfigError: there are too few pictures, or the recipe's precision or reader is unknown.
+        ConfigError: there are too few pictures, or the recipe's reader is unknown.
         DataError: the data or the cache are not as they should be.
         ImageError: a picture cannot be read.
         MissingExtraError: the reader needs a package that is not installed.
     """
-    if recipe.precision not in ("fp32", "bf16"):
-        raise ConfigError(f"precision is fp32 or bf16; got {recipe.precision!r}.")
-    train, validation = split(data, recipe)
-    require_enough(len(train), len(validation))
-    train_paths = [row.path for row in train.rows]
-    reader, sentences = _build_reading(recipe)
+    work = _Work.of(data, recipe)
+    features = _features(work, recipe, cache, progress, device)
+    training = list(
+        told(features.all_clean(work.train), "training pictures", len(work.train), progress)
+    )
+    if recipe.flips:
+        mirrored = features.all_mirrored(work.train)
+        training += told(mirrored, "mirrored pictures", len(work.train), progress)
+    held = list(
+        told(features.all_clean(work.held), "validation pictures", len(work.held), progress)
+    )
+    copies = features.all_spoiled(work.train, work.plans)
+    spoiled = told(copies, "spoiled copies", len(work.plans), progress)
+    times = 2 if recipe.flips else 1
+    return Prepared(
+        recipe=recipe,
+        stem=features.extractor.stem,
+        training=training,
+        training_scores=work.train_scores * times,
+        validation=held,
+        validation_scores=work.held_scores,
+        spoiled=[copy for copy in spoiled if copy is not None],
+        segmenter=features.extractor.segmenter.name,
+        reader=features.reader.name,
+        sets=work.joint(times),
+    )
+
+
+def prepare_share(
+    data: Data,
+    recipe: Recipe,
+    processes: Any,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    device: str = "auto",
+) -> None:
+    """Compute this process's share of the features into the cache that all processes have.
+
+    When it returns, all have done theirs: `prepare` then finds everything, in any process.
+
+    Args:
+        data, recipe, cache, progress, device: as for `prepare`.
+        processes: accelerate's `PartialState`, as
+            `rsfiqa.learning.teaching_processes.join_processes` gives it.
+
+    Raises:
+        RsfiqaError: as for `prepare`.
+    """
+    work = _Work.of(data, recipe)
+    with processes.main_process_first():  # which fits the stem, or converts weights
+        features = _features(work, recipe, cache, progress, device)
+    first, every = processes.process_index, processes.num_processes
+    train, plans = work.train[first::every], work.plans[first::every]
+    mine = [*work.train, *work.held][first::every]
+    _run_through(told(features.all_clean(mine), "pictures", len(mine), progress))
+    if recipe.flips:
+        mirrored = features.all_mirrored(train)
+        _run_through(told(mirrored, "mirrored pictures", len(train), progress))
+    # A copy is seen with the clean picture's partition, which another process may be computing.
+    processes.wait_for_everyone()
+    copies = features.all_spoiled(work.train, plans)
+    _run_through(told(copies, "spoiled copies", len(plans), progress))
+    processes.wait_for_everyone()
+
+
+def _run_through(items: Iterator[PictureFeatures | Spoiled | None]) -> None:
+    for _ in items:
+        pass
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The pictures of a run, those of all data sets one after the other, and what is made of them.
+
+    Attributes:
+        names: of the data sets.
+        train, held, train_scores, held_scores: training and validation pictures.
+        train_sets, held_sets: indices of their data sets.
+        stem: pictures that a stem is fitted to, where one has to be.
+        plans: of spoiled copies.
+    """
+
+    names: tuple[str, ...]
+    train: list[Path]
+    train_scores: list[float]
+    train_sets: tuple[int, ...]
+    held: list[Path]
+    held_scores: list[float]
+    held_sets: tuple[int, ...]
+    stem: list[Path]
+    plans: list[SpoilPlan]
+
+    @classmethod
+    def of(cls, data: Data, recipe: Recipe) -> _Work:
+        """Which pictures a recipe takes of the data.
+
+        Raises:
+            ConfigError: they are too few.
+            DataError: they have splits that leave nothing to train on.
+        """
+        sets = {"": data} if isinstance(data, ScoredImages) else dict(data)
+        halves = [split(one, recipe) for one in sets.values()]
+        train = [(row, i) for i, (mine, _) in enumerate(halves) for row in mine]
+        held = [(row, i) for i, (_, mine) in enumerate(halves) for row in mine]
+        require_enough(len(train), len(held))
+        whole = [split(one, without_limit(recipe)) for one in sets.values()]
+        copies = copies_of(recipe, len(train), sum(len(mine) for mine, _ in whole))
+        share = -(-STEM_PICTURES // len(halves))
+        work = cls(
+            names=tuple(sets),
+            train=[row.path for row, _ in train],
+            train_scores=[row.score for row, _ in train],
+            train_sets=tuple(i for _, i in train),
+            held=[row.path for row, _ in held],
+            held_scores=[row.score for row, _ in held],
+            held_sets=tuple(i for _, i in held),
+            stem=[row.path for mine, _ in halves for row in mine.take(share, seed=0)],
+            plans=plan_spoiled(len(train), copies, recipe.training.seed),
+        )
+        work.joint()
+        return work
+
+    def joint(self, times: int = 1) -> JointSets | None:
+        """Which picture is of which data set; None where there is one.
+
+        Args:
+            times: how often the training pictures are there, mirror images counted.
+
+        Raises:
+            ConfigError: one of several has too few pictures.
+        """
+        if len(self.names) == 1:
+            return None
+        return JointSets(self.names, self.train_sets * times, self.held_sets)
+
+
+def _features(
+    work: _Work, recipe: Recipe, cache: Path | None, progress: Progress | None, device: str
+) -> FeatureCache:
+    """What computes features, or finds them."""
+    reader, sentences = _build_reading(recipe, device)
     encoder = build_encoder(recipe.encoder)
     if recipe.precision == "bf16":
         encoder.to_bf16()
-    segmenter = EmbeddedSegmenter()
     stem = Stem(encoder.groups, STEM_WIDTH, encoder.context_dim)
-    extractor = FeatureExtractor(encoder, segmenter, stem)
+    extractor = FeatureExtractor(encoder, EmbeddedSegmenter(), stem, device=choose_device(device))
     folder = cache or cache_folder() / "features"
     shipped = _shipped_stem(recipe)
     if shipped is not None:
-        extractor.stem = shipped
+        extractor.stem = shipped.to(extractor.device)
     else:
-        sample = [row.path for row in train.take(STEM_PICTURES, seed=0).rows]
-        fit_stem(extractor, sample, folder, _teller("fitting the stem", len(sample), progress))
-    features = FeatureCache(folder, extractor, reader, sentences)
-    clean = list(
-        _told(features.all_clean(train_paths), "training pictures", len(train_paths), progress)
-    )
-    held_paths = [row.path for row in validation.rows]
-    held = list(
-        _told(features.all_clean(held_paths), "validation pictures", len(held_paths), progress)
-    )
-    copies = recipe.spoiled if recipe.model.aggregation == "rsa" else 0
-    plans = plan_spoiled(len(train_paths), copies, recipe.training.seed)
-    spoiled = _told(features.all_spoiled(train_paths, plans), "spoiled copies", copies, progress)
-    return Prepared(
-        recipe=recipe,
-        stem=extractor.stem,
-        training=clean,
-        training_scores=[row.score for row in train.rows],
-        validation=held,
-        validation_scores=[row.score for row in validation.rows],
-        spoiled=[copy for copy in spoiled if copy is not None],
-        segmenter=segmenter.name,
-        reader=reader.name,
-    )
+        tell = teller("fitting the stem", len(work.stem), progress)
+        fit_stem(extractor, work.stem, folder, tell)
+    return FeatureCache(folder, extractor, reader, sentences)
 
 
-def train(
-    prepared: Prepared, name: str, on_epoch: Callable[[EpochReport], None] | None = None
-) -> Checkpoint:
-    """Train a scorer on prepared features; its `training` field tells how and how well.
-
-    Members are trained one after the other, with seeds that follow the recipe's.
-    """
-    recipe = prepared.recipe
-    seed = recipe.training.seed
-    training, validation, spoiled = _shown(prepared, seed)
-    model = replace(
-        recipe.model,
-        channels=prepared.stem.channels,
-        context_dim=len(prepared.stem.context_center),
-    )
-    # Also where readings are hidden: scorers that are compared begin alike.
-    if (read := prepared.training[0].semantics) is not None:
-        model = replace(model, description_dim=read.description.shape[-1])
-    started = time.monotonic()
-    results = [
-        train_scorer(
-            model,
-            replace(recipe.training, seed=seed + i),
-            training,
-            prepared.training_scores,
-            validation,
-            prepared.validation_scores,
-            spoiled,
-            on_epoch,
-        )
-        for i in range(recipe.model.members)
-    ]
-    scorer = RegionScorer.merged([result.scorer for result in results])
-
-    def agreement(pictures: Sequence[PictureFeatures]) -> dict[str, Any]:
-        return correlations(predict(scorer, pictures), prepared.validation_scores).to_dict()
-
-    told: dict[str, Any] = {
-        "rsfiqa": __version__,
-        "settings": asdict(recipe.training),
-        "precision": recipe.precision,
-        "training_pictures": len(training),
-        "spoiled_copies": len(spoiled),
-        "validation_pictures": len(validation),
-        "members": [asdict(result.best) for result in results],
-        "validation": agreement(validation),
-    }
-    if prepared.shown != "none":
-        told |= {
-            "reader": prepared.reader,
-            "readings": prepared.shown,
-            "regions_read": _fraction_read(prepared.training),
-            "validation_unread": agreement(without_readings(validation)),
-        }
-    checkpoint = Checkpoint(
-        name=name,
-        scorer=scorer,
-        stem=prepared.stem,
-        encoder=list(recipe.encoder),
-        segmenter=prepared.segmenter,
-        training={**told, "seconds": round(time.monotonic() - started, 1)},
-        # Shuffled readings said nothing, so there is nothing in true ones that it could know.
-        reader=prepared.reader if prepared.shown == "own" else "none",
-    )
-    return replace(checkpoint, name=f"{name}-{weights_digest(checkpoint)}")
-
-
-def _build_reading(recipe: Recipe) -> tuple[Reader, TextEncoder | None]:
+def _build_reading(recipe: Recipe, device: str = "auto") -> tuple[Reader, TextEncoder | None]:
     """What reads, and what embeds what it says; nobody for a scorer that sees no regions."""
     if recipe.model.aggregation == "pooling":
         return NoReader(), None
-    precision = precision_of(recipe.reader, recipe.precision)
-    reader = build_reader(recipe.reader, **{"precision": precision, **recipe.reader_settings})
+    settings = {
+        "precision": precision_of(recipe.reader, recipe.precision),
+        **({} if device == "auto" else {"device": device}),
+        **recipe.reader_settings,
+    }
+    reader = build_reader(recipe.reader, **settings)
     if reader.name == "none":
         return reader, None
     from rsfiqa.reading.sentence_encoder import SentenceEncoder
 
     return reader, SentenceEncoder.from_pretrained()
-
-
-def _shown(
-    prepared: Prepared, seed: int
-) -> tuple[Sequence[PictureFeatures], Sequence[PictureFeatures], list[Spoiled]]:
-    """Training pictures, validation pictures and spoiled copies with the readings to be shown."""
-    training, validation, spoiled = prepared.training, prepared.validation, prepared.spoiled
-    if prepared.shown == "own":
-        return training, validation, spoiled
-    if prepared.shown == "none":
-        copies = without_readings([copy.features for copy in spoiled])
-        training, validation = without_readings(training), without_readings(validation)
-    else:
-        givers = donors(len(training), seed)
-        # A copy is read as its original is: another picture's readings know nothing of its fault.
-        copies = [
-            with_readings_of(copy.features, prepared.training[givers[copy.source]])
-            for copy in spoiled
-        ]
-        training = shuffle_readings(training, seed)
-        validation = shuffle_readings(validation, seed)
-    return (
-        training,
-        validation,
-        [replace(s, features=copy) for s, copy in zip(spoiled, copies, strict=True)],
-    )
-
-
-def _fraction_read(pictures: Sequence[PictureFeatures]) -> float:
-    """Which fraction of all regions has a reading."""
-    known = torch.cat([p.semantics.known for p in pictures if p.semantics is not None])
-    return round(float(known.float().mean()), 4)
-
-
-def _teller(stage: str, total: int, progress: Progress | None) -> Callable[[int], None]:
-    def tell(done: int) -> None:
-        if progress:
-            progress(stage, done, total)
-
-    return tell
-
-
-def _told(items: Iterable[T], stage: str, total: int, progress: Progress | None) -> Iterator[T]:
-    tell = _teller(stage, total, progress)
-    for done, item in enumerate(items, start=1):
-        yield item
-        tell(done)
 
 
 def _shipped_stem(recipe: Recipe) -> Stem | None:

@@ -1,4 +1,4 @@
-"""Scorers on disk: a folder with `config.json`, `model.safetensors` and a model card."""
+"""Scorers on disk: a folder with `config.json`, `model.safetensors` and, as `README.md`, a model card."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from typing import Any
 
 from torch import Tensor
 
+from rsfiqa.atomic import replacing_all
 from rsfiqa.errors import AssetError, ConfigError
 from rsfiqa.scoring.model import RegionScorer, ScorerConfig
+from rsfiqa.scoring.reliability import Reliability
 from rsfiqa.scoring.stem import Stem
 from rsfiqa.types import DIMENSIONS
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT = 1
 
 
@@ -33,6 +35,9 @@ class Checkpoint:
         reader: name of the reader whose readings it was trained with; `none` for a scorer that is
             to see none. Another reader serves as well, as far as it rates alike.
         training: what it was trained on and how well it did; free form, for people.
+        reliability: what it knows of how sure its scores are and of which pictures are unlike those
+            it was trained on; None for one that knows nothing of it.
+        card: its model card, Markdown; None where there is none.
     """
 
     name: str
@@ -42,6 +47,8 @@ class Checkpoint:
     segmenter: str = "embedded"
     training: dict[str, Any] = field(default_factory=dict)
     reader: str = "none"
+    reliability: Reliability | None = None
+    card: str | None = None
 
     @property
     def reads(self) -> bool:
@@ -57,7 +64,9 @@ def default_folder() -> Path:
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a scorer to a folder: its own weights in half precision, the stem's in full.
 
-    The stem stays exact, since cached features were made with it.
+    The stem stays exact, since cached features were made with it. The files take their places when
+    all are whole, so that a failure leaves an earlier scorer as it was. A model card is written
+    where the checkpoint has one, and else left as it is.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -65,7 +74,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     from safetensors.torch import save
 
     tensors = _tensors(checkpoint)
-    config = {
+    config: dict[str, Any] = {
         "format": FORMAT,
         "name": checkpoint.name,
         "encoder": checkpoint.encoder,
@@ -79,10 +88,18 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         "scorer": asdict(checkpoint.scorer.config),
         "training": checkpoint.training,
     }
+    if checkpoint.reliability is not None:
+        config["reliability"] = dict(checkpoint.reliability.figures)
+    contents = {
+        WEIGHTS: save(tensors),
+        CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
+    }
+    if checkpoint.card is not None:
+        contents[CARD] = checkpoint.card.encode()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / WEIGHTS).write_bytes(save(tensors))
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        with replacing_all([folder / name for name in contents]) as partials:
+            for partial, data in zip(partials, contents.values(), strict=True):
+                partial.write_bytes(data)
     except OSError as error:
         raise ConfigError(f"the scorer cannot be written to {folder}: {error.strerror}.") from error
 
@@ -122,6 +139,8 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             segmenter=config["segmenter"],
             training=config.get("training", {}),
             reader=config.get("reader", "none"),
+            reliability=_reliability(tensors, config.get("reliability", {})),
+            card=_card(folder),
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AssetError(f"the scorer in {folder} is incomplete: {error}.") from error
@@ -145,7 +164,27 @@ def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
         f"stem.{name}": tensor.detach().cpu().contiguous()
         for name, tensor in checkpoint.stem.state_dict().items()
     }
-    return scorer | stem
+    if checkpoint.reliability is None:
+        return scorer | stem
+    known = {
+        f"reliability.{name}": tensor
+        for name, tensor in checkpoint.reliability.to_tensors().items()
+    }
+    return scorer | stem | known
+
+
+def _reliability(tensors: Mapping[str, Tensor], figures: Mapping[str, float]) -> Reliability | None:
+    """What the file says of it; scorers of earlier versions say nothing."""
+    known = _part(tensors, "reliability.")
+    return Reliability.from_tensors(known, figures) if known else None
+
+
+def _card(folder: Path) -> str | None:
+    """The model card; one that is no text is none, since nothing depends on it."""
+    try:
+        return (folder / CARD).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

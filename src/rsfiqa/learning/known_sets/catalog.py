@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.learning.known_sets.description import Description
-from rsfiqa.learning.known_sets.plain import from_plain
+from rsfiqa.learning.plain_data import from_plain
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -1,0 +1,68 @@
+"""Settings of one training run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from rsfiqa.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of one training run.
+
+    Attributes:
+        context_epochs: passes that teach the whole-picture head of an RSA scorer alone, first:
+            cheap, and regions then learn what it leaves unsaid.
+        epochs: passes over the scored pictures.
+        batch_size: pictures a step.
+        learning_rate: peak of a one-cycle schedule.
+        context_rate: factor on it for a whole-picture head that was taught before.
+        weight_decay: of AdamW.
+        mse_weight: see `quality_loss`.
+        locality_weight: of `locality_loss`; 0 leaves spoiled copies out.
+        spoiled_per_step: spoiled copies (with their clean originals) a step.
+        unread: fraction of the pictures of a step, and of its spoiled copies with their originals,
+            that are seen as if nobody had read them: the scorer has to do without a reader, too.
+            Beyond that, single readings are dropped (`rsfiqa.scoring.semantics`).
+        average: decay of the moving average of weights that is evaluated and kept.
+        patience: epochs without a better SRCC on the validation split after which a run ends;
+            0 never ends it early. The schedule is made for all epochs, and the best weights mostly
+            come at its end: worth it for long runs only.
+        seed: of initialisation, order and dropout.
+
+    Raises:
+        ConfigError: a value is outside its range.
+    """
+
+    context_epochs: int = 12
+    epochs: int = 5
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    context_rate: float = 0.1
+    weight_decay: float = 0.5
+    mse_weight: float = 4.0
+    locality_weight: float = 0.1
+    spoiled_per_step: int = 8
+    unread: float = 0.2
+    average: float = 0.99
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "spoiled_per_step"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more; got {getattr(self, name)}.")
+        for name in ("context_epochs", "patience", "seed"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}.")
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError(f"learning_rate must be above 0; got {self.learning_rate}.")
+        for name in ("context_rate", "weight_decay", "mse_weight", "locality_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}.")
+        if not 0 <= self.unread <= 1:
+            raise ConfigError(f"unread must be from 0 to 1; got {self.unread}.")
+        if not 0 <= self.average < 1:
+            raise ConfigError(f"average must be from 0 to below 1; got {self.average}.")
