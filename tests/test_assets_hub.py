@@ -98,7 +98,9 @@ def test_a_hub_id_becomes_a_snapshot(
     assert hub.asked == {
         "repo": "org/name",
         "revision": revision,
-        "allow_patterns": ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model"],
+        "allow_patterns": [
+            *("*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "README.md")
+        ],
         "local_files_only": False,
     }
 

@@ -16,6 +16,7 @@ from rsfiqa.devices import Precision, choose_device, require_precision
 from rsfiqa.encoders.build import build_encoder
 from rsfiqa.errors import ConfigError, RsfiqaError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
+from rsfiqa.hub import HubModel
 from rsfiqa.images import ImageSource, LoadedImage, load_image, resize_to_budget, split_batch
 from rsfiqa.images.limits import pixel_limit
 from rsfiqa.observation import Observation, observe
@@ -33,10 +34,11 @@ from rsfiqa.scoring.semantics import TextEncoder, stack_semantics
 from rsfiqa.types import Assessment, ModelInfo, RegionAssessment
 
 
-class RSFIQA:
+class RSFIQA(HubModel, library_name="rsfiqa"):
     """Region-aware image quality assessment.
 
-    Make one with `from_pretrained`, then call `assess` for every picture.
+    Make one with `from_pretrained`, then call `assess` for every picture; `save_pretrained` and
+    `push_to_hub` keep and share its scorer.
 
     Args:
         checkpoint: the scorer and what belongs to it.
@@ -84,7 +86,7 @@ class RSFIQA:
         self.max_pixels = max_pixels
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]
         cls,
         model: str | Path | Checkpoint | None = None,
         *,
@@ -95,6 +97,11 @@ class RSFIQA:
         precision: Precision = "fp32",
         cache_readings: bool | str | Path | None = None,
         max_pixels: int | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        token: str | bool | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
     ) -> RSFIQA:
         """Load a scorer with its encoder; the first call fetches the encoder's weights.
 
@@ -116,6 +123,8 @@ class RSFIQA:
                 the folder to use as cache. None keeps those of `hf` and `server`, which are slow or
                 cost money, False none; see `rsfiqa.reading.cache`.
             max_pixels: refuse larger pictures; None for the default limit.
+            revision, cache_dir, token, force_download, local_files_only: as everywhere on the hub,
+                for a scorer of the hub; see `load_scorer`.
 
         Raises:
             AssetError: weights cannot be had or read.
@@ -138,7 +147,17 @@ class RSFIQA:
             reader = with_cache(reader, cache_readings)
         if isinstance(segmenter, str):
             segmenter = build_segmenter(segmenter, device=chosen_device)
-        checkpoint = model if isinstance(model, Checkpoint) else load_scorer(model)
+        if isinstance(model, Checkpoint):
+            checkpoint = model
+        else:
+            checkpoint = load_scorer(
+                model,
+                revision=revision,
+                cache_dir=cache_dir,
+                token=token,
+                force_download=force_download,
+                local_files_only=local_files_only,
+            )
         encoder = build_encoder(checkpoint.encoder)
         if precision == "bf16":
             encoder.to_bf16()
@@ -269,12 +288,15 @@ class RSFIQA:
         scores = out.region_scores[0].double().cpu().numpy()
         weights = out.weights[0].double().cpu().numpy()
         weights = weights / weights.sum()
+        score = float((weights * scores).sum())
+        known = self.checkpoint.reliability
+        reliability = None if known is None else known.of(score, seen.features.context)
         height, width = loaded.pixels.shape[:2]
         return Assessment(
             image=loaded.name,
             width=width,
             height=height,
-            score=float((weights * scores).sum()),
+            score=score,
             regions=tuple(
                 RegionAssessment(
                     id=region.id,
@@ -293,21 +315,49 @@ class RSFIQA:
             attention=out.attention[0].float().cpu().numpy(),
             attention_labels=seen.features.labels.numpy(),
             preview=_preview(loaded.pixels),
+            uncertainty=None if reliability is None else reliability.uncertainty,
+            interval=None if reliability is None else reliability.interval,
+            novelty=None if reliability is None else reliability.novelty,
         )
 
 
-def load_scorer(model: str | Path | None = None) -> Checkpoint:
+def load_scorer(
+    model: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | bool | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+) -> Checkpoint:
     """A scorer and what belongs to it, without the encoder.
 
     Args:
         model: folder of a scorer, or a hub id; None for the one that ships with the package.
+        revision: a branch, tag or commit of the hub, as `@revision` behind the id.
+        cache_dir: the hub's cache, instead of `HF_HOME`'s.
+        token: for repositories that are not open to all; by default that of `hf auth login`.
+        force_download: fetch it anew.
+        local_files_only: ask only the hub's cache, as offline mode does.
 
     Raises:
         AssetError: it cannot be had or read.
+        ConfigError: the revision is given twice, and not the same.
     """
     from rsfiqa.assets import resolve_model
 
-    return load_checkpoint(resolve_model(model) if model else default_folder())
+    if not model:
+        return load_checkpoint(default_folder())
+    return load_checkpoint(
+        resolve_model(
+            model,
+            offline=local_files_only or None,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            force_download=force_download,
+        )
+    )
 
 
 def _shows(checkpoint: Checkpoint, reader: Reader) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rsfiqa.sentences.numbers import score_text
 from rsfiqa.sentences.picture import readings_text
+from rsfiqa.sentences.reliability import unfamiliar_text
 from rsfiqa.sentences.scores import scores_text
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def summarize(assessment: Assessment) -> str:
     size. With readings: a fault that the whole picture or most of it shares; else the things
     whose faults weigh most, called by their descriptions; then how many more fall short; and
     that the rest is clean, where every number of it is good. "Perhaps" and "seems" mark what the
-    reader was not sure of.
+    reader was not sure of. Last, that the picture is unlike the training pictures, if it is.
 
     Args:
         assessment: the picture's assessment; only its numbers and descriptions are used.
@@ -34,4 +35,6 @@ def summarize(assessment: Assessment) -> str:
     """
     opening = f"{assessment.level.capitalize()} ({score_text(assessment.score)} of 100)."
     read = any(region.reading.status == "ok" for region in assessment.regions)
-    return f"{opening} {readings_text(assessment) if read else scores_text(assessment)}."
+    text = f"{opening} {readings_text(assessment) if read else scores_text(assessment)}."
+    unfamiliar = unfamiliar_text(assessment)
+    return text if unfamiliar is None else f"{text} {unfamiliar}."

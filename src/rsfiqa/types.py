@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -211,6 +212,12 @@ class Assessment:
         regions: the assessed regions, in order of their ids.
         partition: the label map at the picture's size.
         model: what made it.
+        uncertainty: standard deviation of the score's error, in points; None, as the next two, from a
+            scorer that does not know it.
+        interval: `(low, high)` in points: for nine in ten pictures like those that the scorer was
+            validated on, what people say lies in it. It holds the score and stays within 0..100.
+        novelty: how unlike the training pictures the picture is, 0..1: the fraction of validation
+            pictures that are more like them; see `familiar`.
         sha256: hash of the file's bytes (of the pixels, for arrays and tensors), the key under
             which work already done is found again.
         notes: what the user should know of the input, such as "first of 12 frames".
@@ -233,8 +240,21 @@ class Assessment:
     attention: npt.NDArray[np.float32] | None = None
     attention_labels: npt.NDArray[Any] | None = None
     preview: npt.NDArray[np.uint8] | None = None
+    uncertainty: float | None = None
+    interval: tuple[float, float] | None = None
+    novelty: float | None = None
 
     PREVIEW_SIDE = 2048
+    NOVEL_FROM = 0.99
+
+    @property
+    def familiar(self) -> bool | None:
+        """Whether the picture is like those that the scorer was trained on; None if not known.
+
+        The least alike one in a hundred are not, and their scores and intervals are to be taken
+        with care.
+        """
+        return None if self.novelty is None else self.novelty < self.NOVEL_FROM
 
     @property
     def level(self) -> Level:
@@ -306,6 +326,10 @@ class Assessment:
             "height": self.height,
             "score": round(self.score, 5),
             "level": self.level,
+            "uncertainty": None if self.uncertainty is None else round(self.uncertainty, 3),
+            "interval": None if self.interval is None else _rounded_outwards(self.interval),
+            "familiar": self.familiar,
+            "novelty": None if self.novelty is None else _cut(self.novelty),
             "summary": self.summary,
             "ratings": _rounded(self.ratings),
             "regions": regions,
@@ -363,6 +387,9 @@ class Assessment:
                 model=ModelInfo(**data["model"]),
                 sha256=data.get("sha256"),
                 notes=tuple(data.get("notes", ())),
+                uncertainty=data.get("uncertainty"),
+                interval=_pair(data.get("interval")),
+                novelty=data.get("novelty"),
             )
         except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
             raise DataError(
@@ -387,6 +414,12 @@ class Assessment:
 
         return draw_overlay(self, kind, picture=picture)
 
+    def _repr_html_(self) -> str:
+        """How notebooks show it; see `rsfiqa.display`."""
+        from rsfiqa.display import render_html
+
+        return render_html(self)
+
     def save_report(self, path: str | Path) -> Path:
         """Write a self-contained HTML page about this picture; returns its path."""
         from rsfiqa.report.html import save_report
@@ -396,6 +429,25 @@ class Assessment:
 
 def _rounded(values: Mapping[str, float] | None) -> dict[str, float] | None:
     return None if values is None else {name: round(value, 4) for name, value in values.items()}
+
+
+def _rounded_outwards(interval: tuple[float, float]) -> list[float]:
+    """Three digits, and never so that the score falls out of its interval."""
+    low, high = interval
+    return [math.floor(low * 1000) / 1000, math.ceil(high * 1000) / 1000]
+
+
+def _cut(novelty: float) -> float:
+    """Four digits, cut off: what is below `Assessment.NOVEL_FROM` stays below it."""
+    return math.floor(novelty * 10_000) / 10_000
+
+
+def _pair(values: Any) -> tuple[float, float] | None:
+    if values is None:
+        return None
+    if not isinstance(values, list) or len(values) != 2:
+        raise TypeError(f"an interval is two numbers, not {values!r}")
+    return values[0], values[1]
 
 
 def _rounded_levels(rating: Rating) -> list[float]:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rsfiqa.assets.notices import redacted
 from rsfiqa.assets.store import is_offline
-from rsfiqa.errors import AssetError
+from rsfiqa.errors import AssetError, ConfigError
 
 _HUB_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w./-]+))?")
-_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model"]
+_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model", "README.md"]
 
 
-def resolve_model(spec: str | os.PathLike[str], *, offline: bool | None = None) -> Path:
+def resolve_model(
+    spec: str | os.PathLike[str],
+    *,
+    offline: bool | None = None,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    token: str | bool | None = None,
+    force_download: bool = False,
+) -> Path:
     """The file or folder that a model is read from.
 
     Args:
@@ -23,12 +33,16 @@ def resolve_model(spec: str | os.PathLike[str], *, offline: bool | None = None) 
             `org/name` comes first; `hf:` leaves no doubt.
         offline: True forbids the network; None asks `RSFIQA_OFFLINE` (and the hub's own
             `HF_HUB_OFFLINE`).
+        revision: a branch, tag or commit, as `@revision` of a hub id.
+        cache_dir, token, force_download: as `huggingface_hub.snapshot_download` takes them; they and
+            the revision say nothing of a local file or folder.
 
     Returns:
         The local path; for a hub id the snapshot folder in the hub's cache (`HF_HOME`), which
-        holds the repository's `*.safetensors` and `*.json` files and nothing else.
+        holds the repository's `*.safetensors`, `*.json` and text files and nothing else.
 
     Raises:
+        ConfigError: a revision is given twice, and not the same.
         AssetError: there is no such file; or the hub has no such model, refuses it, cannot be
             reached, or has the weights as pickle only.
     """
@@ -41,10 +55,21 @@ def resolve_model(spec: str | os.PathLike[str], *, offline: bool | None = None) 
     if found is None:
         what = "is no hub id" if prefixed else "is neither an existing file or folder nor a hub id"
         raise AssetError(f"{text!r} {what}; give a path that exists, or a hub id as hf:org/name.")
-    return _snapshot(found["repo"], found["revision"], offline=is_offline(offline))
+    named = found["revision"]
+    if named and revision and named != revision:
+        raise ConfigError(
+            f"{text} names the revision {named}, and revision={revision!r} another; give one of them."
+        )
+    options: dict[str, Any] = {"cache_dir": cache_dir, "token": token}
+    options = {name: value for name, value in options.items() if value is not None}
+    if force_download:
+        options["force_download"] = True
+    return _snapshot(found["repo"], named or revision, options, offline=is_offline(offline))
 
 
-def _snapshot(repo: str, revision: str | None, *, offline: bool) -> Path:
+def _snapshot(
+    repo: str, revision: str | None, options: Mapping[str, Any], *, offline: bool
+) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -56,7 +81,11 @@ def _snapshot(repo: str, revision: str | None, *, offline: bool) -> Path:
     try:
         folder = Path(
             snapshot_download(
-                repo, revision=revision, allow_patterns=_PATTERNS, local_files_only=offline
+                repo,
+                revision=revision,
+                allow_patterns=_PATTERNS,
+                local_files_only=offline,
+                **options,
             )
         )
     except GatedRepoError as error:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 REPORT_LIMIT = 200
 """A report shows the first pictures only, since a page of thousands opens in no browser."""
 
+UNFAMILIAR_NAMED = 5
+"""So many unfamiliar pictures are named at the end; their results tell of all."""
+
 
 @unfolded
 def assess(
@@ -116,6 +119,7 @@ def assess(
             file.finish(names)
         if report is not None:
             run.save_report(report, tally)
+    run.notes.extend(run.unfamiliar_notes())
     run.notes.extend(getattr(chosen_reader, "notes", ()))
     runs.summarise(tally, "assessed", run.notes, quiet=quiet)
     raise typer.Exit(1 if tally.failures else 0)
@@ -156,6 +160,7 @@ class _Run:
         self._regions = regions
         self._masks = with_masks
         self._shelf: Shelf | None = None
+        self._unfamiliar: list[str] = []
         self._reported: set[str] = set()
         self.notes: list[str] = list(self._sink.notes)
         if with_report:
@@ -194,6 +199,8 @@ class _Run:
         for outcome in outcomes:
             if outcome.result is not None:
                 tally.done += 1
+                if outcome.result.familiar is False:
+                    self._unfamiliar.append(outcome.name)
                 if self._overlays is not None:
                     self._overlays.save(outcome.name, outcome.result)
                 records.append(outcome.result.to_dict(masks=self._masks))
@@ -213,6 +220,17 @@ class _Run:
                     self._shelf.put_line(self._file.text_of(outcome.name), Path(outcome.name))
         if records:
             self._sink.write(records)
+
+    def unfamiliar_notes(self) -> list[str]:
+        """One sentence on pictures that the scorer knows nothing like, if there are any."""
+        count = len(self._unfamiliar)
+        if not count:
+            return []
+        named = ", ".join(self._unfamiliar[:UNFAMILIAR_NAMED])
+        named += f" and {count - UNFAMILIAR_NAMED} more" if count > UNFAMILIAR_NAMED else ""
+        return [
+            f"unlike the pictures that the scorer was trained on, so take the score with care: {named}."
+        ]
 
     def save_report(self, path: Path, tally: runs.Tally) -> None:
         from rsfiqa.report.html import save_report
