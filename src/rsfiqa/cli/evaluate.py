@@ -1,45 +1,59 @@
-"""`rsfiqa evaluate`: a scorer against human scores, by the field's figures."""
+"""`rsfiqa evaluate`: scorers against human scores, by the field's figures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rsfiqa.cli import common
-from rsfiqa.cli.common import (
-    DeviceOption,
-    ImageColumnOption,
-    LowerIsBetterOption,
-    ModelOption,
-    PrecisionOption,
-    ScoreColumnOption,
-    ScoreRangeOption,
+from rsfiqa.cli.evaluate_sets import (
+    LabelOptions,
+    LeakOptions,
+    SplitOptions,
+    mark_leaks,
+    read_sets,
 )
 from rsfiqa.cli.reader_options import READER_PANEL, ReaderOptions
 from rsfiqa.cli.unfolding import unfolded
+from rsfiqa.errors import ConfigError
 from rsfiqa.reading.build import DEFAULT_READER
 
 if TYPE_CHECKING:
+    from rsfiqa.learning.evaluation import Evaluation, Prediction
+    from rsfiqa.learning.evaluation_scoring import Grouping
+    from rsfiqa.learning.evaluation_sets import EvaluationSet
     from rsfiqa.reading.base import Reader
     from rsfiqa.scoring.checkpoint import Checkpoint
-    from rsfiqa.types import Assessment
 
 
 @unfolded
 def evaluate(
     *,
-    data: Annotated[Path, typer.Argument(help="A CSV file (image,mos[,split]) or its folder.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            help="CSV files (image,mos[,split]), their folders, or NAME:FOLDER (see rsfiqa data)."
+        ),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A scorer of your own: a folder that rsfiqa train wrote, or a hub id. May be given "
+            "again, to compare; the first is what others are compared with.",
+            show_default="the one in the package",
+        ),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for predictions, summary, settings and plot.")
+        Path | None, typer.Option(help="Folder for predictions, summary, settings and plots.")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Only this split.", show_default="all pictures")
-    ] = None,
-    model: ModelOption = None,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "fp32",
+    parts: SplitOptions,
+    leak: LeakOptions,
+    device: common.DeviceOption = "auto",
+    precision: common.PrecisionOption = "fp32",
     reader: Annotated[
         str | None,
         typer.Option(
@@ -50,81 +64,145 @@ def evaluate(
         ),
     ] = None,
     reading: ReaderOptions,
-    image_column: ImageColumnOption = "image",
-    score_column: ScoreColumnOption = "mos",
-    score_range: ScoreRangeOption = None,
-    lower_is_better: LowerIsBetterOption = False,
+    labels: LabelOptions,
 ) -> None:
-    """Compare scores with human scores: SRCC, PLCC, KRCC and RMSE, overall and by group."""
-    from dataclasses import asdict
+    """Compare scores with human scores: SRCC, PLCC, KRCC and RMSE, overall, by group and by split.
 
-    from rich.console import Console
-
+    With several data sets or scorers: a matrix, and which differences between scorers are beyond
+    chance.
+    """
     from rsfiqa.assessor import load_scorer
-    from rsfiqa.bulk import assess_many
-    from rsfiqa.cli.common import make_assessor, on_terminal, progress
     from rsfiqa.cli.outputs import require_writable_folder
-    from rsfiqa.learning.datasets import ScoredImages
-    from rsfiqa.learning.evaluation import Prediction, evaluate_predictions, evaluation_table
-    from rsfiqa.learning.evaluation_files import write_evaluation
+    from rsfiqa.learning.evaluation_scoring import Grouping
 
-    scored = ScoredImages.from_csv(
-        data,
-        image_column=image_column,
-        score_column=score_column,
-        score_range=score_range,
-        lower_is_better=lower_is_better,
-    )
-    if split is not None:
-        scored = scored.split(split)
+    grouping = Grouping(labels.group_pattern)
+    sets = read_sets(data, parts, labels)
     if out is not None:
         require_writable_folder(out)
-    checkpoint = load_scorer(model)
-    chosen_reader = _reader_for(
-        checkpoint, reader, options=reading, device=device, encoder_precision=precision
-    )
-    assessor = make_assessor(
-        model=checkpoint, reader=chosen_reader, device=device, precision=precision
-    )
-    predictions = []
-    unread = 0
-    rows = iter(scored.rows)
-    with progress("evaluating", len(scored), shown=on_terminal()) as advance:
-        for outcomes in assess_many(assessor, [str(row.path) for row in scored.rows]):
-            for outcome in outcomes:
-                row = next(rows)
-                score = outcome.result.score if outcome.result else None
-                unread += _has_failed_readings(outcome.result)
-                predictions.append(
-                    Prediction(row.image, score, row.score, row.group, outcome.error)
-                )
-            advance(len(outcomes))
-    evaluation = evaluate_predictions(predictions)
-    title = f"{assessor.info.scorer} on {data.name}" + (f", {split}" if split else "")
-    Console().print(evaluation_table(evaluation, title))
-    if out is not None:
-        write_evaluation(
-            evaluation,
-            out,
-            run_config={
-                "data": str(data),
-                "split": split,
-                "score_range": list(scored.score_range),
-                "lower_is_better": lower_is_better,
-                "model": asdict(assessor.info),
-            },
+    checkpoints = [load_scorer(each) for each in _distinct(model)]
+    sets = mark_leaks(sets, leak)
+    run = _Run(sets, grouping, device, precision)
+    for checkpoint in checkpoints:
+        chosen = _reader_for(
+            checkpoint, reader, options=reading, device=device, encoder_precision=precision
         )
-    if unread:
-        typer.echo(
-            f"rsfiqa: {unread} of {len(predictions)} pictures have regions that could not be read; "
-            "these were scored without their readings.",
-            err=True,
+        run.score_with(checkpoint, chosen)
+    settings: dict[str, Any] = {
+        "split": parts.split,
+        "splits": [str(file) for file in parts.splits or ()],
+        "trained_on": leak.trained_on or [],
+        "leaks": leak.leaks,
+        "group_pattern": labels.group_pattern,
+        "lower_is_better": labels.lower_is_better,
+    }
+    run.show_and_write(out, settings)
+    run.tell_failures()
+
+
+class _Run:
+    """All scorers on all data sets, and what is said of them."""
+
+    def __init__(
+        self, sets: Sequence[EvaluationSet], grouping: Grouping, device: str, precision: str
+    ) -> None:
+        self.sets = sets
+        self.grouping = grouping
+        self.device, self.precision = device, precision
+        self.models: list[dict[str, Any]] = []
+        self.rows: list[list[Evaluation]] = []
+        self.unread = 0
+
+    def score_with(self, checkpoint: Checkpoint, reader: Reader) -> None:
+        """Evaluate a scorer on all sets."""
+        from rsfiqa.learning.evaluation import evaluate_predictions
+        from rsfiqa.learning.evaluation_scoring import score_set
+
+        assessor = common.make_assessor(
+            model=checkpoint, reader=reader, device=self.device, precision=self.precision
         )
-    failed = [p for p in predictions if p.error]
-    for prediction in failed:
-        typer.echo(f"rsfiqa: {prediction.image}: {prediction.error}", err=True)
-    if failed:
-        raise typer.Exit(1)
+        row = []
+        for each in self.sets:
+            shown = common.on_terminal()
+            with common.progress(each.name, len(each.data), shown=shown) as advance:
+                scored = score_set(assessor, each, grouping=self.grouping, told=advance)
+            self.unread += scored.unread
+            row.append(evaluate_predictions(scored.predictions, parts=each.parts))
+        self.models.append(asdict(assessor.info))
+        self.rows.append(row)
+
+    def show_and_write(self, out: Path | None, settings: Mapping[str, Any]) -> None:
+        """The figures in the terminal, and all files where they are asked for."""
+        from rich.console import Console
+
+        from rsfiqa.learning.evaluation_files import write_evaluation, write_matrix
+        from rsfiqa.learning.evaluation_matrix import compare
+        from rsfiqa.learning.evaluation_sets import distinct_names
+        from rsfiqa.learning.evaluation_tables import evaluation_table, matrix_table
+
+        told = [_settings_of(each) for each in self.sets]
+        console = Console()
+        if len(self.sets) == len(self.models) == 1:
+            evaluation, dataset = self.rows[0][0], self.sets[0]
+            part = f", {settings['split']}" if settings["split"] else ""
+            title = f"{self.models[0]['scorer']} on {Path(dataset.source).name}{part}"
+            console.print(evaluation_table(evaluation, title))
+            if out is not None:
+                config = {**settings, **told[0], "model": self.models[0]}
+                write_evaluation(evaluation, out, run_config=config)
+            return
+        scorers = distinct_names(model["scorer"] for model in self.models)
+        names = [each.name for each in self.sets]
+        cells = {
+            (scorer, name): evaluation
+            for scorer, row in zip(scorers, self.rows, strict=True)
+            for name, evaluation in zip(names, row, strict=True)
+        }
+        matrix = compare(scorers, names, cells)
+        console.print(matrix_table(matrix))
+        if out is not None:
+            models = dict(zip(scorers, self.models, strict=True))
+            config = {**settings, "sets": dict(zip(names, told, strict=True)), "models": models}
+            write_matrix(matrix, out, run_config=config)
+
+    def tell_failures(self) -> None:
+        """Name the pictures that have no score, and end with exit status 1 if there are any."""
+        evaluations = [
+            (each, evaluation)
+            for row in self.rows
+            for each, evaluation in zip(self.sets, row, strict=True)
+        ]
+        if self.unread:
+            count = sum(len(evaluation.predictions) for _, evaluation in evaluations)
+            typer.echo(
+                f"rsfiqa: {self.unread} of {count} pictures have regions that could not be read; "
+                "these were scored without their readings.",
+                err=True,
+            )
+        # A picture that no scorer could open is named once.
+        failed: dict[tuple[str, str], Prediction] = {}
+        for each, evaluation in evaluations:
+            for row in evaluation.failures:
+                failed.setdefault((each.name, row.image), row)
+        for row in failed.values():
+            typer.echo(f"rsfiqa: {row.image}: {row.error}", err=True)
+        if failed:
+            raise typer.Exit(1)
+
+
+def _distinct(models: Sequence[str] | None) -> list[str | None]:
+    twice = [model for model in models or () if (models or []).count(model) > 1]
+    if twice:
+        raise ConfigError(f"--model {twice[0]} is given twice; name each scorer once.")
+    return [*models] if models else [None]
+
+
+def _settings_of(each: EvaluationSet) -> dict[str, Any]:
+    return {
+        "data": each.source,
+        "pictures": len(each.data),
+        "score_range": list(each.data.score_range),
+        "left_out": [{"image": image, "leak": how} for image, how in each.left_out.items()],
+    }
 
 
 def _reader_for(checkpoint: Checkpoint, reader: str | None, **settings: Any) -> Reader:
@@ -140,9 +218,3 @@ def _reader_for(checkpoint: Checkpoint, reader: str | None, **settings: Any) -> 
             err=True,
         )
     return NoReader()
-
-
-def _has_failed_readings(assessment: Assessment | None) -> bool:
-    return assessment is not None and any(
-        region.reading.status == "failed" for region in assessment.regions
-    )

@@ -1,19 +1,21 @@
-"""From predictions to an evaluation: agreement with human scores, overall and for every group."""
+"""From predictions to an evaluation: agreement with human scores, overall, by group and by split."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rsfiqa.errors import DataError
 from rsfiqa.learning.evaluation_files import describe_environment, write_evaluation
+from rsfiqa.learning.evaluation_splits import SplitFigures, split_figures
+from rsfiqa.learning.evaluation_tables import evaluation_table
 from rsfiqa.learning.metrics import Correlations, bootstrap_interval, correlations
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rsfiqa.learning.reliability_figures import ReliabilityFigures
 
 __all__ = [
     "LEVEL",
@@ -42,6 +44,10 @@ class Prediction:
         target: human score, on 0..100.
         group: such as the name of a subset; empty for none.
         error: why there is no score; None where there is one.
+        leak: how the picture is known to the model from training, see
+            `rsfiqa.learning.evaluation_leaks`; empty where nothing says that it is.
+        uncertainty, low, high: the standard deviation of the score's error and the ends of its
+            90 % interval, in points, where the scorer knows them.
 
     Raises:
         DataError: there is both a score and an error or neither, or a number is not finite.
@@ -52,6 +58,10 @@ class Prediction:
     target: float
     group: str = ""
     error: str | None = None
+    leak: str = ""
+    uncertainty: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         if (self.score is None) == (self.error is None):
@@ -82,6 +92,10 @@ class Evaluation:
         groups: the same for every group, sorted by name; empty where no picture has a group.
         srcc_interval, plcc_interval: 95 % bootstrap intervals over pictures of the overall SRCC
             and raw PLCC; None where the statistic does not exist.
+        splits: the figures over several splits' parts; None where there are no splits.
+        without_leaks: as `overall`, without the pictures that are known from training; None where
+            there are none of these.
+        reliability: whether uncertainties and intervals fit the errors; None without them.
     """
 
     predictions: tuple[Prediction, ...]
@@ -89,6 +103,9 @@ class Evaluation:
     groups: dict[str, Correlations]
     srcc_interval: tuple[float, float] | None
     plcc_interval: tuple[float, float] | None
+    splits: SplitFigures | None = None
+    without_leaks: Correlations | None = None
+    reliability: ReliabilityFigures | None = None
 
     @property
     def scored(self) -> tuple[Prediction, ...]:
@@ -100,6 +117,11 @@ class Evaluation:
         """The pictures that have none, with their errors: in no statistic."""
         return tuple(row for row in self.predictions if row.score is None)
 
+    @property
+    def leaks(self) -> tuple[Prediction, ...]:
+        """The pictures that are known from training."""
+        return tuple(row for row in self.predictions if row.leak)
+
     @staticmethod
     def group_of(row: Prediction) -> str:
         """The name in `groups` under which a picture is counted."""
@@ -108,6 +130,14 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single scores, ready for JSON; every statistic named for what it is."""
         failed = Counter(self.group_of(row) for row in self.failures)
+        further: dict[str, Any] = {}
+        if self.splits is not None:
+            further["splits"] = self.splits.to_dict()
+        if self.without_leaks is not None:
+            further["without_leaks"] = self.without_leaks.to_dict()
+            further["leaks"] = [{"image": row.image, "leak": row.leak} for row in self.leaks]
+        if self.reliability is not None:
+            further["reliability"] = self.reliability.to_dict()
         return {
             "pictures": len(self.predictions),
             "scored": len(self.scored),
@@ -121,6 +151,7 @@ class Evaluation:
                 name: {**found.to_dict(), "failed": failed[name]}
                 for name, found in self.groups.items()
             },
+            **further,
             "failures": [{"image": row.image, "error": row.error} for row in self.failures],
             "meaning": {
                 "srcc": "Spearman's rank correlation",
@@ -131,11 +162,18 @@ class Evaluation:
                 "rmse_logistic": "the same after the logistic fit",
                 "n": "pictures with a score; failed ones are in no statistic",
                 "interval": f"{LEVEL:.0%} percentile bootstrap, {RESAMPLES} resamples of pictures",
+                "splits": "figures over each split's part; spread: over splits, deviation: of a sample",
+                "without_leaks": "overall, without pictures known from training",
+                "reliability": "of 90 % intervals: coverage, mean width in points, interval score "
+                "(lower is better); root mean square of error over uncertainty (1 is wanted); "
+                "Spearman of uncertainty with absolute error",
             },
         }
 
 
-def evaluate_predictions(rows: Iterable[Prediction], *, seed: int = 0) -> Evaluation:
+def evaluate_predictions(
+    rows: Iterable[Prediction], *, seed: int = 0, parts: Sequence[Collection[str]] = ()
+) -> Evaluation:
     """Measure predictions against human scores.
 
     Pictures that failed are counted and listed, never filled in and never silently dropped.
@@ -143,9 +181,10 @@ def evaluate_predictions(rows: Iterable[Prediction], *, seed: int = 0) -> Evalua
     Args:
         rows: one prediction for each picture.
         seed: of the bootstrap.
+        parts: for each split, the names of the pictures that it is measured on.
 
     Raises:
-        DataError: there are no rows, or two for one picture.
+        DataError: there are no rows, two for one picture, or none for a picture of a split.
 
     Example:
         >>> rows = [Prediction(f"{i}.jpg", score=i, target=i) for i in range(9)]
@@ -167,73 +206,45 @@ def evaluate_predictions(rows: Iterable[Prediction], *, seed: int = 0) -> Evalua
     if any(row.group for row in predictions):
         for row in predictions:
             members.setdefault(Evaluation.group_of(row), []).append(row)
+    by_name = {row.image: row for row in predictions}
+    missing = sorted({name for part in parts for name in part} - by_name.keys())
+    if missing:
+        raise DataError(
+            f"The splits name {len(missing)} pictures that have no prediction ("
+            f"{', '.join(missing[:_NAMED])}{', ...' if len(missing) > _NAMED else ''}); "
+            "give one for each."
+        )
     scores, targets = _pairs(predictions)
+    clean = [row for row in predictions if not row.leak]
     return Evaluation(
         predictions=predictions,
         overall=correlations(scores, targets),
         groups={name: correlations(*_pairs(members[name])) for name in sorted(members)},
         srcc_interval=bootstrap_interval(scores, targets, "srcc", RESAMPLES, seed, LEVEL),
         plcc_interval=bootstrap_interval(scores, targets, "plcc", RESAMPLES, seed, LEVEL),
+        splits=split_figures([_pairs(by_name[name] for name in part) for part in parts])
+        if parts
+        else None,
+        without_leaks=correlations(*_pairs(clean)) if len(clean) < len(predictions) else None,
+        reliability=_reliability(predictions),
     )
 
 
-def evaluation_table(evaluation: Evaluation, title: str) -> Table:
-    """A table for the terminal: a row overall and one for each group."""
-    from rich.table import Table
-    from rich.text import Text
-
-    failed = Counter(evaluation.group_of(row) for row in evaluation.failures)
-    table = Table(title=Text(title), caption=Text(_caption(evaluation)), caption_justify="left")
-    table.add_column("")
-    table.add_column("n", justify="right")
-    if failed:
-        table.add_column("failed", justify="right")
-    for heading in (
-        "SRCC",
-        "PLCC\nraw",
-        "PLCC\nafter\nlogistic",
-        "KRCC",
-        "RMSE\nraw",
-        "RMSE\nafter\nlogistic",
-    ):
-        table.add_column(heading, justify="right")
-
-    def add(name: str, found: Correlations, lost: int, last: bool = False) -> None:
-        cells = [
-            *(f"{found.n}", *([f"{lost}"] if failed else [])),
-            *(_number(v, 3) for v in (found.srcc, found.plcc, found.plcc_logistic, found.krcc)),
-            *(_number(v, 2) for v in (found.rmse, found.rmse_logistic)),
-        ]
-        table.add_row(Text(name), *cells, end_section=last)
-
-    add("overall", evaluation.overall, len(evaluation.failures), last=True)
-    for name, found in evaluation.groups.items():
-        add(name, found, failed[name])
-    return table
-
-
-def _caption(evaluation: Evaluation) -> str:
-    lines = [
-        f"{name} {LEVEL:.0%} interval {interval[0]:.3f} to {interval[1]:.3f}"
-        for name, interval in (
-            ("SRCC", evaluation.srcc_interval),
-            ("PLCC (raw)", evaluation.plcc_interval),
-        )
-        if interval is not None
+def _reliability(rows: Iterable[Prediction]) -> ReliabilityFigures | None:
+    told = [
+        (row.score, row.target, row.uncertainty, (row.low, row.high))
+        for row in rows
+        if row.score is not None
+        and row.uncertainty is not None
+        and row.low is not None
+        and row.high is not None
     ]
-    named = {"overall": evaluation.overall, **evaluation.groups}
-    lines += [f"{name}: {found.note}" for name, found in named.items() if found.note]
-    if evaluation.failures:
-        first = evaluation.failures[0]
-        lines.append(
-            f"{len(evaluation.failures)} of {len(evaluation.predictions)} pictures failed and are "
-            f"in no figure; the first is {first.image}: {first.error}"
-        )
-    return "\n".join(lines)
+    if not told:
+        return None
+    from rsfiqa.learning.reliability_figures import reliability_figures
 
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    scores, targets, uncertainties, intervals = zip(*told, strict=True)
+    return reliability_figures(scores, targets, uncertainties, intervals)
 
 
 def _pairs(rows: Iterable[Prediction]) -> tuple[list[float], list[float]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from importlib import metadata
 from pathlib import Path, PurePath
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from rsfiqa.atomic import replacing_all
 from rsfiqa.errors import ConfigError, DataError, MissingExtraError
-from rsfiqa.learning.evaluation_plot import scatter_png
+from rsfiqa.learning.evaluation_plot import grid_png, scatter_png
 
 if TYPE_CHECKING:
     from rsfiqa.learning.evaluation import Evaluation
+    from rsfiqa.learning.evaluation_matrix import EvaluationMatrix
 
 _PACKAGES = (
     "rsfiqa",
@@ -29,6 +31,7 @@ _PACKAGES = (
     "pillow",
 )
 _PLOT = "scatter.png"
+_UNSAFE = re.compile(r"[^\w.+-]+")
 
 
 def write_evaluation(
@@ -56,31 +59,58 @@ def write_evaluation(
         ConfigError: `run_config` or `environment` holds something that JSON cannot.
         DataError: the folder cannot be written.
     """
-    summary = evaluation.to_dict()
-    contents: dict[str, bytes] = {
+    contents = {
         "predictions.jsonl": b"".join(_line(row.to_dict()) for row in evaluation.predictions),
-        "run_config.json": _document(run_config),
-        "environment.json": _document(
-            describe_environment() if environment is None else environment, "environment"
-        ),
+        **_settings(run_config, environment),
     }
-    try:
-        contents[_PLOT] = scatter_png(evaluation)
-        summary["plot"] = _PLOT
-    except MissingExtraError as error:
-        summary["plot"] = None
-        summary["plot_note"] = str(error)
+    summary = evaluation.to_dict() | _add_plot(contents, lambda: scatter_png(evaluation))
     contents["summary.json"] = _document(summary)
+    return _write(Path(folder), contents)
+
+
+def write_matrix(
+    matrix: EvaluationMatrix,
+    folder: str | Path,
+    *,
+    run_config: Mapping[str, Any],
+    environment: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write several evaluations into a folder, made if need be.
+
+    Each has a folder of its own, `SCORER/SET`, as `write_evaluation` writes it. Beside these,
+    `summary.json` and `matrix.csv` have all figures side by side, `scatter.png` all plots.
+
+    Args:
+        run_config, environment: as for `write_evaluation`.
+
+    Returns:
+        All files: those of the whole first.
+
+    Raises:
+        ConfigError: `run_config` or `environment` holds something that JSON cannot.
+        DataError: the folder cannot be written.
+    """
     folder = Path(folder)
-    try:
-        _replace_all(folder, contents)
-    except OSError as error:
-        raise DataError(
-            f"The evaluation cannot be written to {folder}: {error.strerror or error}; "
-            "name another folder, or free it."
-        ) from error
-    order = ["predictions.jsonl", "summary.json", "run_config.json", "environment.json", _PLOT]
-    return [folder / name for name in order if name in contents]
+    contents = {
+        "matrix.csv": matrix.to_csv().encode("utf-8", "backslashreplace"),
+        **_settings(run_config, environment),
+    }
+    summary = matrix.to_dict() | _add_plot(contents, lambda: grid_png(matrix))
+    rows, columns = _folder_names(matrix.scorers), _folder_names(matrix.sets)
+    summary["folders"] = {
+        scorer: {name: f"{rows[scorer]}/{columns[name]}" for name in matrix.sets}
+        for scorer in matrix.scorers
+    }
+    contents["summary.json"] = _document(summary)
+    written = []
+    for (scorer, name), evaluation in matrix.cells.items():
+        written += write_evaluation(
+            evaluation,
+            folder / rows[scorer] / columns[name],
+            run_config={**run_config, "scorer": scorer, "set": name},
+            environment=environment,
+        )
+    return [*_write(folder, contents), *written]
 
 
 def describe_environment() -> dict[str, Any]:
@@ -98,6 +128,52 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _settings(
+    run_config: Mapping[str, Any], environment: Mapping[str, Any] | None
+) -> dict[str, bytes]:
+    return {
+        "run_config.json": _document(run_config),
+        "environment.json": _document(
+            describe_environment() if environment is None else environment, "environment"
+        ),
+    }
+
+
+def _add_plot(contents: dict[str, bytes], draw: Callable[[], bytes]) -> dict[str, str | None]:
+    """Add the plot where it can be drawn; what the summary says of it."""
+    try:
+        contents[_PLOT] = draw()
+    except MissingExtraError as error:
+        return {"plot": None, "plot_note": str(error)}
+    return {"plot": _PLOT}
+
+
+def _folder_names(names: Iterable[str]) -> dict[str, str]:
+    """A folder for each name, distinct where case does not count and without odd characters."""
+    folders: dict[str, str] = {}
+    for name in names:
+        plain = first = _UNSAFE.sub("-", name).strip("-.") or "unnamed"
+        number = 1
+        while plain.casefold() in {taken.casefold() for taken in folders.values()}:
+            number += 1
+            plain = f"{first}-{number}"
+        folders[name] = plain
+    return folders
+
+
+def _write(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    try:
+        _replace_all(folder, contents)
+    except OSError as error:
+        raise DataError(
+            f"The evaluation cannot be written to {folder}: {error.strerror or error}; "
+            "name another folder, or free it."
+        ) from error
+    order = ["predictions.jsonl", "summary.json", "matrix.csv"]
+    order += ["run_config.json", "environment.json", _PLOT]
+    return [folder / name for name in order if name in contents]
 
 
 def _replace_all(folder: Path, contents: Mapping[str, bytes]) -> None:
