@@ -5,6 +5,7 @@
     python3 run.py test [ARGS]      run the tests (ARGS go to pytest)
     python3 run.py lint             lint, format and types
     python3 run.py check [ARGS]     lint, then test
+    python3 run.py package          build sdist and wheel, look into them, use the wheel
     python3 run.py rsfiqa ARGS      any other rsfiqa command
 
 The first run makes a virtual environment in .venv and installs into it; later runs find it
@@ -40,7 +41,7 @@ SOURCE_SETTINGS = frozenset(
 )
 
 
-COMMANDS = ("demo", "test", "lint", "check", "rsfiqa")
+COMMANDS = ("demo", "test", "lint", "check", "package", "rsfiqa")
 LINT = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
 
 
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         require_python(sys.version_info[:3])
-        python = prepare(dev=command in {"test", "lint", "check"})
+        python = prepare(dev=command in {"test", "lint", "check", "package"})
     except SetupError as error:
         say(f"run.py: {error}")
         return 1
@@ -77,6 +78,8 @@ def run(command: str, python: Path, rest: list[str]) -> int:
         return steps(python, LINT)
     if command == "check":
         return steps(python, [*LINT, ["pytest", *rest]])
+    if command == "package":
+        return call([python, ROOT / "tests" / "package_check.py"], cwd=ROOT)
     return call([python, "-m", "rsfiqa", *(["demo", *rest] if command == "demo" else rest)])
 
 

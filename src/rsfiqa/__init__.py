@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         MissingExtraError,
         RsfiqaError,
     )
+    from rsfiqa.integrations.loss import as_loss
     from rsfiqa.scoring.rsa import RSAModule
+    from rsfiqa.table import to_frame
     from rsfiqa.types import (
         Assessment,
         Partition,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "RSFIQA": "rsfiqa.assessor",
     "RSAModule": "rsfiqa.scoring.rsa",
+    "as_loss": "rsfiqa.integrations.loss",
+    "to_frame": "rsfiqa.table",
     **dict.fromkeys(
         [
             "AssetError",
@@ -66,6 +70,8 @@ __all__ = [
     "RegionAssessment",
     "RsfiqaError",
     "__version__",
+    "as_loss",
+    "to_frame",
 ]
 
 
