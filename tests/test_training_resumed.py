@@ -13,7 +13,14 @@ from torch import Tensor
 
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.learning.joint_sets import JointSets
-from rsfiqa.learning.training import EpochReport, StepReport, TrainingResult, train_scorer
+from rsfiqa.learning.metrics import correlations
+from rsfiqa.learning.training import (
+    EpochReport,
+    StepReport,
+    TrainingResult,
+    predict,
+    train_scorer,
+)
 from rsfiqa.learning.training_config import TrainingConfig
 from rsfiqa.learning.training_state import TrainingState, data_digest
 from test_training import MODEL, QUICK, data_set, spoiled_copies
@@ -163,6 +170,18 @@ def test_patience_that_is_not_tried_changes_nothing(pictures: Any) -> None:
     require_same(plain, patient)
 
 
+# Which epoch is kept
+
+
+def test_the_last_epoch_is_kept_when_asked_for(pictures: Any) -> None:
+    result = train_scorer(DROPPING, replace(CONFIG, keep="last"), *pictures)
+    assert result.best == result.history[-1]
+    best = train_scorer(DROPPING, CONFIG, *pictures)
+    assert [report.srcc for report in best.history] == [report.srcc for report in result.history]
+    figures = correlations(predict(result.scorer, pictures[2]), pictures[3])
+    assert figures.srcc == pytest.approx(result.best.srcc)
+
+
 # What is told
 
 
@@ -188,6 +207,8 @@ def test_every_step_is_told(pictures: Any) -> None:
         ({"epochs": 0}, "epochs must be 1 or more; got 0"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
         ({"patience": -1}, "patience must be 0 or more; got -1"),
+        ({"keep": "worst"}, "keep must be best or last; got 'worst'"),
+        ({"keep": "last", "patience": 2}, "patience waits for the best epoch; got patience 2"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
@@ -210,7 +231,7 @@ def test_weights_are_those_of_the_best_epoch_after_a_resumption(
     loaded = member.load()
     assert loaded is not None
     tensors, progress = loaded
-    best = {name: tensor for name, tensor in tensors.items() if name.startswith("best.")}
+    best = {name: tensor for name, tensor in tensors.items() if name.startswith("kept.")}
     assert best
     assert all(isinstance(tensor, Tensor) for tensor in best.values())
     assert len(progress["history"]) == 2

@@ -54,6 +54,13 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the pictures.", show_default="5")
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="The epoch whose weights are kept: the best on the validation pictures, or the last.",
+            show_default="best",
+        ),
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option(
@@ -195,6 +202,7 @@ def train(
         "model.aggregation": aggregation,
         "model.members": members,
         "training.epochs": epochs,
+        "training.keep": keep,
         "training.patience": patience,
         "training.seed": seed,
         "spoiled": spoiled,

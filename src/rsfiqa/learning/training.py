@@ -51,7 +51,7 @@ def train_scorer(
     on_step: Callable[[StepReport], None] | None = None,
     device: torch.device | str = "cpu",
 ) -> TrainingResult:
-    """Train a scorer of one member and keep the epoch that is best on the validation split.
+    """Train a scorer of one member and keep the epoch that `TrainingConfig.keep` says.
 
     Args:
         model, config: sizes and settings.

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from rsfiqa.errors import ConfigError
+
+Keep = Literal["best", "last"]
+"""Which epoch's weights a run keeps."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,10 @@ class TrainingConfig:
             that are seen as if nobody had read them: the scorer has to do without a reader, too.
             Beyond that, single readings are dropped (`rsfiqa.scoring.semantics`).
         average: decay of the moving average of weights that is evaluated and kept.
+        keep: the epoch whose weights are kept: that with the `best` SRCC on the validation split, or the
+            `last`. Early epochs often agree as well with people, while regions have not yet learned
+            to answer for themselves; and of the last one, validation figures are not flattered by
+            having chosen it.
         patience: epochs without a better SRCC on the validation split after which a run ends;
             0 never ends it early. The schedule is made for all epochs, and the best weights mostly
             come at its end: worth it for long runs only.
@@ -47,6 +55,7 @@ class TrainingConfig:
     spoiled_per_step: int = 8
     unread: float = 0.2
     average: float = 0.99
+    keep: Keep = "best"
     patience: int = 0
     seed: int = 0
 
@@ -57,6 +66,12 @@ class TrainingConfig:
         for name in ("context_epochs", "patience", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}.")
+        if self.keep not in get_args(Keep):
+            raise ConfigError(f"keep must be best or last; got {self.keep!r}.")
+        if self.keep == "last" and self.patience:
+            raise ConfigError(
+                f"patience waits for the best epoch; got patience {self.patience} with keep last."
+            )
         if not 0 < self.learning_rate < math.inf:
             raise ConfigError(f"learning_rate must be above 0; got {self.learning_rate}.")
         for name in ("context_rate", "weight_decay", "mse_weight", "locality_weight"):

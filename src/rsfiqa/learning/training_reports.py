@@ -45,7 +45,7 @@ class StepReport:
 
 @dataclass
 class TrainingResult:
-    """The best weights by validation SRCC, and how training went.
+    """The weights that were kept, and how training went.
 
     Attributes:
         scorer: on the CPU.

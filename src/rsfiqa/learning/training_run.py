@@ -50,8 +50,8 @@ class TrainingRun:
         self._aligning = self._alignment.optimizer(config.learning_rate) if sets else None
         self._wanted = torch.tensor(targets, dtype=torch.float32)
         self._history: list[EpochReport] = []
-        self._best: dict[str, Tensor] = {}
-        self._best_lines: tuple[Line, ...] = ()
+        self._kept: dict[str, Tensor] = {}
+        self._kept_lines: tuple[Line, ...] = ()
 
     def begin(self, state: MemberState | None) -> None:
         """Teach the whole-picture head, or take up what an earlier run left."""
@@ -85,7 +85,7 @@ class TrainingRun:
     def is_done(self) -> bool:
         """Whether all epochs are done, or nothing has become better for too long."""
         done, patience = self.epochs_done, self._config.patience
-        stale = done - self._best_report.epoch if done else 0
+        stale = done - self._kept_report.epoch if done else 0
         return done >= self._config.epochs or (patience > 0 and stale >= patience)
 
     def epoch(self, on_step: Callable[[StepReport], None] | None) -> tuple[float, float]:
@@ -114,23 +114,25 @@ class TrainingRun:
         return float(np.mean(losses)), float(np.mean(localities)) if localities else 0.0
 
     def note(self, report: EpochReport) -> None:
-        """Keep how an epoch went, and its weights if there were no better ones."""
-        is_best = not self._history or report.rank > self._best_report.rank
+        """Keep how an epoch went, and its weights, unless those of a better one are to stay."""
+        is_kept = (
+            self._config.keep == "last" or not self._history or report.rank > self._kept_report.rank
+        )
         self._history.append(report)
-        if is_best:
-            self._best = {n: t.detach().clone() for n, t in self.averaged.state_dict().items()}
-            self._best_lines = self._alignment.lines() if self.sets else ()
+        if is_kept:
+            self._kept = {n: t.detach().clone() for n, t in self.averaged.state_dict().items()}
+            self._kept_lines = self._alignment.lines() if self.sets else ()
 
     def result(self) -> TrainingResult:
-        """The best weights."""
-        self.averaged.load_state_dict(self._best)
+        """The weights that were kept."""
+        self.averaged.load_state_dict(self._kept)
         scorer = self.averaged.cpu().eval()
-        return TrainingResult(scorer, self._best_report, self._history, self._best_lines)
+        return TrainingResult(scorer, self._kept_report, self._history, self._kept_lines)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What it takes to go on from here: tensors, and plain data for JSON."""
         tensors, descent = self._descent.state()
-        tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
+        tensors |= {f"kept.{name}": tensor for name, tensor in self._kept.items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if self._device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self._device)
@@ -138,7 +140,7 @@ class TrainingRun:
             "descent": descent,
             "random": self._rng.bit_generator.state,
             "history": [asdict(report) for report in self._history],
-            "lines": [asdict(line) for line in self._best_lines],
+            "lines": [asdict(line) for line in self._kept_lines],
         }
         if self._aligning is not None:
             moments = self._aligning.state_dict()["state"]
@@ -148,12 +150,12 @@ class TrainingRun:
 
     def _take_up(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         self._descent.take_up(tensors, progress["descent"])
-        self._best = under("best.", tensors)
+        self._kept = under("kept.", tensors)
         self._history = [
             EpochReport(**{**report, "sets": tuple(SetFigures(**s) for s in report["sets"])})
             for report in progress["history"]
         ]
-        self._best_lines = tuple(Line(**line) for line in progress["lines"])
+        self._kept_lines = tuple(Line(**line) for line in progress["lines"])
         self._rng.bit_generator.state = progress["random"]
         torch.set_rng_state(tensors["random.cpu"])
         if self._device.type == "cuda" and "random.cuda" in tensors:
@@ -225,5 +227,7 @@ class TrainingRun:
                 )
 
     @property
-    def _best_report(self) -> EpochReport:
+    def _kept_report(self) -> EpochReport:
+        if self._config.keep == "last":
+            return self._history[-1]
         return max(self._history, key=lambda report: report.rank)  # of equals the first

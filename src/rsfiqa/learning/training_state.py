@@ -1,7 +1,7 @@
 """What an interrupted training run left, so that the same command goes on to the same weights.
 
 One file a member, `member-0.safetensors`, written whole after every epoch: weights, their average,
-the optimiser's moments, the best weights so far and the state of the random numbers as tensors; the
+the optimiser's moments, the weights to keep so far and the state of the random numbers as tensors; the
 rest (epochs done, figures, the schedule's place, settings) as JSON in its header.
 """
 
