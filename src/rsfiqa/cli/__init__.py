@@ -31,12 +31,17 @@ COMMANDS: dict[str, str] = {
     "segment": "rsfiqa.cli.segment:segment",
     "read": "rsfiqa.cli.read:read",
     "parse": "rsfiqa.cli.parse:parse",
+    "report": "rsfiqa.cli.report:report",
+    "serve": "rsfiqa.cli.serve:serve",
     "demo": "rsfiqa.cli.demo:demo",
+    "gallery": "rsfiqa.cli.gallery:gallery",
     "teach": "rsfiqa.cli.teach:app",
     "data": "rsfiqa.cli.data:app",
     "train": "rsfiqa.cli.train:train",
     "evaluate": "rsfiqa.cli.evaluate:evaluate",
+    "export": "rsfiqa.cli.export:export",
     "bench": "rsfiqa.cli.bench:app",
+    "schema": "rsfiqa.cli.schema:schema",
     "assets": "rsfiqa.cli.assets:app",
 }
 """Every command, as "module:attribute", in the order of the help page."""

@@ -10,16 +10,22 @@ import typer
 from rsfiqa.cli import outputs
 from rsfiqa.cli.bench_read import read
 from rsfiqa.cli.bench_rsa import rsa
+from rsfiqa.cli.bench_sanity import sanity
+from rsfiqa.cli.bench_score import score
 from rsfiqa.cli.bench_segment import segment
+from rsfiqa.cli.bench_serve import serve
 from rsfiqa.reading.build import DEFAULT_READER
 
 app = typer.Typer(
-    help="Measure speed, memory, locality, segmentation, reading and RSA on this machine.",
+    help="Measure speed, memory, locality, sanity, segmentation, reading, RSA and the server on this machine.",
     no_args_is_help=True,
 )
 app.command()(segment)
+app.command()(serve)
 app.command()(read)
 app.command()(rsa)
+app.command()(sanity)
+app.command()(score)
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
 

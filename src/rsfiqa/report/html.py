@@ -22,8 +22,10 @@ from rsfiqa.report.outlines import TOLERANCE, Outlines, Points, trace_outlines
 from rsfiqa.report.palette import HEAT, QUALITY, ink_on, quality_hex
 from rsfiqa.report.readings import mean_ratings, said_of
 from rsfiqa.report.templates import Html, asset, fill, join
+from rsfiqa.report.tints import rated_tags, rating_switches, tints
 from rsfiqa.sentences import region_sentences
 from rsfiqa.sentences.numbers import count_text, score_text
+from rsfiqa.sentences.reliability import interval_text
 
 if TYPE_CHECKING:
     from rsfiqa.types import Assessment, ModelInfo, RegionAssessment
@@ -38,6 +40,10 @@ _TENTHS = 10
 _PIXELS_SHOW_BELOW = 256
 _HEAT_PERCENTILE = 99.7
 _TAG_BOX = (62.0, 18.0)
+
+# Those in shared/ are also parts of the page that `rsfiqa serve` shows.
+_STYLES = ("shared/base.css", "shared/picture.css", "report.css")
+_SCRIPTS = ("shared/regions.js", "shared/tables.js", "report.js")
 
 
 def save_report(
@@ -89,7 +95,8 @@ def render_report(
         models[assessment.model] = None
         read = read or assessment.ratings is not None
     listed = [fill("failure.html", name=name, reason=reason) for name, reason in failures]
-    script = asset("report.js")
+    # One module of all files: their exports go nowhere, and do no harm.
+    script = "\n".join(asset(name) for name in _SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return fill(
         "page.html",
@@ -97,7 +104,7 @@ def render_report(
         version=__version__,
         script_hash=Html(f"sha256-{digest}"),
         script=Html(script),
-        css=Html(asset("report.css")),
+        css=Html("\n".join(asset(name) for name in _STYLES)),
         quality_scale=Html(QUALITY.css_gradient()),
         attention_scale=Html(HEAT.css_gradient()),
         counts=_counts(len(names), len(failures)),
@@ -203,12 +210,8 @@ def _picture(assessment: Assessment, anchor: str) -> Html:
         view_height=height * _TENTHS,
         shapes=_shapes(outlines, anchor),
         borders=_path(outlines.borders, closed=False),
-        tints=join(
-            [
-                fill("tint.html", anchor=anchor, id=k, color=quality_hex(a.regions[k].score))
-                for k in outlines.rings
-            ]
-        ),
+        rating_layers=rating_switches(a, anchor),
+        tints=tints(a, outlines.rings, anchor),
         regions=join(
             [_region(a.regions[k], anchor, said[k], areas[k], weights[k]) for k in outlines.rings]
         ),
@@ -246,7 +249,8 @@ def _facts(assessment: Assessment) -> str:
         text += f", {counts['failed']} of them could not be read"
     if counts["ok"] and counts["absent"]:
         text += f", {counts['absent']} of them not read"
-    return text
+    interval = interval_text(assessment)
+    return text if interval is None else f"{text}; {interval}"
 
 
 def _region(region: RegionAssessment, anchor: str, sentence: str, area: str, weight: str) -> Html:
@@ -275,6 +279,7 @@ def _tags(assessment: Assessment, labels: Labels) -> Html:
                 color=quality_hex(assessment.regions[k].score),
                 ink=_ink(assessment.regions[k].score),
                 score=score_text(assessment.regions[k].score),
+                rated=rated_tags(assessment.regions[k]),
             )
             for k, place in sorted(places.items())
         ]

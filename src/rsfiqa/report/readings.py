@@ -14,7 +14,7 @@ from rsfiqa.types import DIMENSIONS, LEVELS
 if TYPE_CHECKING:
     from rsfiqa.types import Dimension, Rating, Reading
 
-_NAMES: Mapping[str, str] = MappingProxyType(
+DIMENSION_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "color": "Colour",
         "noise": "Noise",
@@ -23,6 +23,8 @@ _NAMES: Mapping[str, str] = MappingProxyType(
         "overall": "Overall",
     }
 )
+"""What the dimensions are called on pages; all so that 5 is best."""
+
 _SCALE = "1 (bad) to 5 (excellent)"
 _TOLD_FROM = 0.05
 """Less probable levels are left out of a rating's title."""
@@ -55,16 +57,16 @@ def _rating(dimension: str, value: float, title: str) -> Html:
     level = level_of_rating(value)
     return fill(
         "rating.html",
-        dimension=_NAMES[dimension],
+        dimension=DIMENSION_NAMES[dimension],
         percent=f"{(value - 1) * 25:.0f}",
         color=QUALITY.hex((value - 1) / 4),
-        value=_value_text(value),
+        value=value_text(value),
         level=level,
         title=title,
     )
 
 
-def _value_text(value: float) -> str:
+def value_text(value: float) -> str:
     """A mean level with one digit, rounded, but never over the edge of its level."""
     rounded = round(value, 1)
     if level_of_rating(rounded) != level_of_rating(value):
