@@ -6,6 +6,7 @@
     python3 run.py lint             lint, format and types
     python3 run.py check [ARGS]     lint, then test
     python3 run.py package          build sdist and wheel, look into them, use the wheel
+    python3 run.py docs [ARGS]      build the documentation into build/site (ARGS go to mkdocs)
     python3 run.py rsfiqa ARGS      any other rsfiqa command
 
 The first run makes a virtual environment in .venv and installs into it; later runs find it
@@ -41,7 +42,7 @@ SOURCE_SETTINGS = frozenset(
 )
 
 
-COMMANDS = ("demo", "test", "lint", "check", "package", "rsfiqa")
+COMMANDS = ("demo", "test", "lint", "check", "package", "docs", "rsfiqa")
 LINT = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
 
 
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         require_python(sys.version_info[:3])
-        python = prepare(dev=command in {"test", "lint", "check", "package"})
+        python = prepare(dev=command not in {"demo", "rsfiqa"})
     except SetupError as error:
         say(f"run.py: {error}")
         return 1
@@ -78,6 +79,8 @@ def run(command: str, python: Path, rest: list[str]) -> int:
         return steps(python, LINT)
     if command == "check":
         return steps(python, [*LINT, ["pytest", *rest]])
+    if command == "docs":
+        return steps(python, [["mkdocs", "build", "--strict", *rest]])
     if command == "package":
         return call([python, ROOT / "tests" / "package_check.py"], cwd=ROOT)
     return call([python, "-m", "rsfiqa", *(["demo", *rest] if command == "demo" else rest)])

@@ -25,6 +25,7 @@ IN_SDIST = (
     "docs/method.md",
     "examples",
     "README.md",
+    "mkdocs.yml",
     "CHANGELOG.md",
     "CITATION.cff",
     "CONTRIBUTING.md",
