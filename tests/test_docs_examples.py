@@ -32,6 +32,7 @@ RUNNABLE_PAIRS = {("data", "list"), ("data", "show"), ("assets", "list")}
 NEEDS_MORE = ("?", "hf:", "server:", "sam:", "embedded:", "--regions", "--model", "cuda")
 
 NOT_RUN = {
+    'OnnxModel("whole.onnx"': "needs an exported file",
     "urllib.request": "asks a server",
     "load_set(": "reads a data set",
     "read_splits(": "reads splits of a data set",

@@ -71,6 +71,16 @@ def locality(
     json_file: JsonOption = None,
     limit: Annotated[int, typer.Option(help="Pictures at most.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Of regions and distortions.")] = 0,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A trained scorer's folder or hub id.", show_default="packaged"),
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            help="What reads the regions.", show_default="embedded where the scorer uses it"
+        ),
+    ] = None,
 ) -> None:
     """Spoil one region of each photograph: how often does that region's score fall most?"""
     from rich.console import Console
@@ -84,8 +94,9 @@ def locality(
     outputs.require_writable_figures(json_file)
     paths = [Path(p) for p in find_images([str(pictures)]) if isinstance(p, str)][:limit]
     # A scorer that sees no readings scores the same without them, and sooner.
-    scorer = load_scorer()
-    assessor = make_assessor(model=scorer, reader=DEFAULT_READER if scorer.reads else "none")
+    scorer = load_scorer(model)
+    reader = reader or (DEFAULT_READER if scorer.reads else "none")
+    assessor = make_assessor(model=scorer, reader=reader)
     with progress("spoiling", len(paths), shown=on_terminal()) as advance:
         figures = measure_locality(assessor, paths, seed=seed, told=lambda: advance(1))
     table = Table(title=f"One region spoiled, {figures['pictures']} photographs")

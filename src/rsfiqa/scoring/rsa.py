@@ -150,7 +150,8 @@ class RSAModule(nn.Module):
         # Half precision cannot count the positions of a region.
         exact = torch.promote_types(features.dtype, torch.float32)
         members = membership(labels.flatten(1), regions, exact)
-        positions = features.to(exact).flatten(2).transpose(1, 2).contiguous()
+        # A view: products take it as it lies, and the largest tensor of all is never copied.
+        positions = features.to(exact).flatten(2).transpose(1, 2)
 
         counts = members.sum(1)
         if area is None:
@@ -164,9 +165,10 @@ class RSAModule(nn.Module):
         shift = self.residual(semantic).to(exact)
 
         queries = torch.cat([self.pooled(pooled)[:, :, None], tokens], 2)
-        per_query = self._attend(queries, positions, members)
+        keys, values = self._project(positions)
+        per_query = self._attend(queries, keys, members)
         local = per_query.mean((2, 3))
-        values = self.value(positions).unflatten(-1, (self.heads, -1))
+        values = values.unflatten(-1, (self.heads, -1))
         attended = segment_sum((per_query.mean(2)[..., None] * values).flatten(-2), members)
         attended = attended + nn.functional.linear(shift, self.value.weight)
 
@@ -210,10 +212,17 @@ class RSAModule(nn.Module):
                     f"labels must be in 0..{wanted}, or -1 for padding; got {lowest}..{highest}."
                 )
 
-    def _attend(self, queries: Tensor, positions: Tensor, members: Tensor) -> Tensor:
+    def _project(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of all positions, `[B, N, d]` each, in one product."""
+        weight = torch.cat([self.key.weight, self.value.weight])
+        bias = torch.cat([self.key.bias, self.value.bias])
+        keys, values = (positions @ weight.T + bias).chunk(2, -1)
+        return keys, values
+
+    def _attend(self, queries: Tensor, keys: Tensor, members: Tensor) -> Tensor:
         """Attention of each region's Q queries to its own positions: `[B, N, Q, heads]`."""
         count = queries.shape[2]
-        keys = self.key(positions).unflatten(-1, (1, self.heads, -1))
+        keys = keys.unflatten(-1, (1, self.heads, -1))
         asked = at_positions(self.query(queries).flatten(2), members)
         asked = asked.unflatten(-1, (count, self.heads, -1))
         logits = (asked * keys).sum(-1) * keys.shape[-1] ** -0.5

@@ -1,0 +1,1 @@
+"""The scorer as an ONNX file: for other languages, and for machines without torch."""
