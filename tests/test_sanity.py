@@ -180,6 +180,7 @@ def tiny(tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_the_command_prints_tables_and_writes_figures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the plot needs the extra 'plot'")
     folder = save_photographs(tmp_path / "in", "cat", "coffee")
     out, plot = tmp_path / "new" / "sanity.json", tmp_path / "sanity.png"
     how = (
@@ -242,6 +243,7 @@ def test_what_the_command_cannot_do_is_one_sentence(
 
 
 def test_figures_that_cannot_be_kept_are_found_out_before_measuring(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the plot needs the extra 'plot'")
     for option in ("--out", "--plot"):
         ended = rsfiqa("bench", "sanity", option, tmp_path)
         assert ended.exit_code == 1

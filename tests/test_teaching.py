@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rsfiqa.encoders.build import build_encoder
@@ -123,6 +123,7 @@ def test_every_region_is_seen_once_an_epoch(
 
 
 @given(examples=st.integers(1, 60), epochs=st.integers(1, 3), most=st.integers(0, 40))
+@example(examples=60, epochs=3, most=1)
 def test_a_limit_of_steps_ends_a_run_earlier_and_in_the_same_order(
     examples: int, epochs: int, most: int
 ) -> None:
@@ -132,7 +133,9 @@ def test_a_limit_of_steps_ends_a_run_earlier_and_in_the_same_order(
     for step in range(limited.steps):
         assert list(limited.batches(step)) == list(whole.batches(step))
     # Rates fall to the limited run's end, not to that of the whole one.
-    assert limited.rate(limited.steps - 1) <= whole.rate(limited.steps - 1)
+    last = limited.steps - 1
+    still_rising = limited.steps < whole.steps and whole.rate(last) < whole.rate(last + 1)
+    assert still_rising or limited.rate(last) <= whole.rate(last)
 
 
 @given(steps=st.integers(1, 300), warmup=st.floats(0, 0.99))

@@ -200,8 +200,10 @@ def place_of(region: Region, height: int, width: int) -> str:
         return "filling most of the picture"
     if w >= _ACROSS * width and h >= _ACROSS * height:
         return "across the picture"
-    right, down = (x + w / 2) / width - 0.5, (y + h / 2) / height - 0.5
-    if max(abs(right), abs(down)) < _OFF_CENTRE:
+    # The box's centre from the picture's, as fractions of it, over a common divisor: exact, so that
+    # a mirrored region lies in the mirrored place.
+    right, down = (2 * x + w - width) * height, (2 * y + h - height) * width
+    if max(abs(right), abs(down)) < _OFF_CENTRE * 2 * width * height:
         return "near the middle"
     if abs(down) >= abs(right):
         return "at the bottom" if down > 0 else "at the top"
