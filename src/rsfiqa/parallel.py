@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+
+from rsfiqa.in_order import map_in_order
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,17 +42,6 @@ def parallel_map(function: Callable[[T], R], items: Iterable[T], workers: int) -
     torch.set_num_threads(share)
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(share,)) as p:
-            remaining = iter(items)
-            waiting: list[Future[R]] = [
-                p.submit(function, item) for item in islice(remaining, 2 * workers)
-            ]
-            try:
-                while waiting:
-                    result = waiting.pop(0).result()
-                    waiting.extend(p.submit(function, item) for item in islice(remaining, 1))
-                    yield result
-            finally:
-                for future in waiting:
-                    future.cancel()
+            yield from map_in_order(p, function, items, 2 * workers)
     finally:
         torch.set_num_threads(threads)

@@ -132,6 +132,10 @@ class GridEncoder(nn.Module):
     @torch.inference_mode()
     def forward(self, pixels: Tensor) -> GridFeatures:
         """Features of RGB pictures `[B, 3, H, W]` in 0..1, all of one size."""
+        return self.features(pixels)
+
+    def features(self, pixels: Tensor) -> GridFeatures:
+        """The same with gradients, where autograd records them."""
         rows, columns = grid_shape(pixels.shape[-2], pixels.shape[-1])
         positions: list[Tensor] = []
         context: list[Tensor] = []

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rsfiqa.encoders.grid import GridEncoder, GridFeatures
+from rsfiqa.encoders.grid import GridFeatures
 from rsfiqa.errors import DataError, ImageError
 from rsfiqa.images import MIN_SIDE, resize_to_budget
 from rsfiqa.images.limits import check_size, pixel_limit
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 64
 """How many pictures' regions are kept at hand; a label map takes one or two bytes a pixel."""
-
-# Inference never wants a graph, so the encoder's forward is decorated to make none.
-_encode: Callable[[GridEncoder, Tensor], GridFeatures] = inspect.unwrap(GridEncoder.forward)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +142,7 @@ class DifferentiableScorer(nn.Module):
         return _View(exact[None], pixels, (image.shape[1], image.shape[2]))
 
     def _score(self, view: _View, partition: Partition | None) -> Tensor:
-        grid = _encode(self.encoder, view.image)
+        grid = self.encoder.features(view.image)
         partition = partition or self._partition(view, grid)
         positions, context = self.stem(grid.positions, grid.context)
         labels = torch.from_numpy(grid_labels(partition, *positions.shape[-2:]))
@@ -162,7 +158,7 @@ class DifferentiableScorer(nn.Module):
         key = hashlib.sha256(f"{view.size}{view.pixels.shape}".encode() + view.pixels.tobytes())
         partition = self._partitions.pop(key.digest(), None)
         if partition is None:
-            grid = grid or _encode(self.encoder, view.image)
+            grid = grid or self.encoder.features(view.image)
             semantic = replace(grid, semantic=grid.semantic.detach()).semantic_of(0)
             partition = self.segmenter.segment(view.pixels, semantic).resize(*view.size)
         self._partitions[key.digest()] = partition

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +17,7 @@ from PIL import Image
 from rsfiqa.atomic import sweep_stale, write_whole
 from rsfiqa.errors import DataError, RsfiqaError
 from rsfiqa.images import load_image
+from rsfiqa.in_order import map_in_order
 from rsfiqa.report.collection.overlay import draw_small_overlay, overlay_key
 
 THUMBNAIL_SIDE = 160
@@ -148,18 +148,7 @@ def map_ahead(
         [1, 4, 9]
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="rsfiqa-thumbnails") as pool:
-        remaining = iter(items)
-        waiting: list[Future[Result]] = [
-            pool.submit(function, item) for item in islice(remaining, 2 * workers)
-        ]
-        try:
-            while waiting:
-                result = waiting.pop(0).result()
-                waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
-                yield result
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from map_in_order(pool, function, items, 2 * workers)
 
 
 def _file_key(picture: Path) -> str:
