@@ -1,7 +1,8 @@
 """Builds rsfiqa as it would be published and looks whether all of it is there: `run.py package`.
 
-The sdist is built from this folder and the wheel from the unpacked sdist, so that both hold what they
-need. The wheel is installed without dependencies into an empty folder and used from there.
+The sdist is built from this folder and the wheel from the sdist, as pip does it, so that both hold what
+they need. The wheel is installed into a clean environment, with what it requires and nothing else, and
+used from there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+
+from clean_environment import make_clean
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEEL_LIMIT = 50_000_000
@@ -37,19 +41,19 @@ IN_SDIST = (
 
 USE_IT = """
 import sys
-folder = sys.argv[1]
-sys.path.insert(0, folder)
+from importlib.util import find_spec
 import rsfiqa
-assert rsfiqa.__file__.startswith(folder), rsfiqa.__file__
+assert rsfiqa.__file__.startswith(sys.prefix), rsfiqa.__file__
+assert not [name for name in ("pytest", "fastapi", "pandas", "peft") if find_spec(name)]
 for name in rsfiqa.__all__:
     getattr(rsfiqa, name)
 from rsfiqa.assessor import load_scorer
 from rsfiqa.report.templates import asset
 from rsfiqa.schema import result_schema
 load_scorer(), asset("page.html"), result_schema()
-from rsfiqa.cli import main
-sys.argv = ["rsfiqa", "--version"]
-main()
+from rsfiqa.cli import COMMANDS, app
+for name in COMMANDS:
+    app([name, "--help"], standalone_mode=False)
 """
 
 
@@ -64,12 +68,10 @@ def main() -> int:
 
 def check(scratch: Path) -> list[str]:
     """Everything that is wrong with what is built in an empty folder."""
-    sdist = build("sdist", ROOT, scratch / "sdist")
+    sdist = build_sdist(ROOT, scratch / "sdist")
     with tarfile.open(sdist) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
-        archive.extractall(scratch / "source", filter="data")
-    (source,) = (scratch / "source").iterdir()
-    wheel = build("wheel", source, scratch / "wheel")
+    wheel = build_wheel(sdist, scratch / "wheel")
     size = wheel.stat().st_size
     say(f"package: {sdist.name} {sdist.stat().st_size:,} bytes, {wheel.name} {size:,} bytes")
     with zipfile.ZipFile(wheel) as archive:
@@ -77,19 +79,39 @@ def check(scratch: Path) -> list[str]:
             *sdist_problems(names),
             *wheel_problems(archive.namelist(), size, package_files(ROOT / "src")),
         ]
-    installed = scratch / "installed"
-    pip = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
-    for step in ([*pip, str(installed), str(wheel)], ["-I", "-c", USE_IT, str(installed)]):
-        if run([sys.executable, *step], cwd=scratch):
-            return [*problems, f"the wheel cannot be installed and used: {step[:3]} failed"]
-    return problems
+    return [*problems, *use_problems(wheel, scratch)]
 
 
-def build(kind: str, source: Path, folder: Path) -> Path:
-    """Build an sdist or a wheel with the project's own backend; returns its file."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(folder)]
-    if run(command, cwd=source):
-        sys.exit(f"package: the {kind} cannot be built")
+def use_problems(wheel: Path, scratch: Path) -> list[str]:
+    """What keeps the wheel from being installed and used where nothing else is."""
+    try:
+        python = make_clean(scratch / "clean", wheel)
+    except (OSError, subprocess.CalledProcessError, PackageNotFoundError) as error:
+        return [f"the wheel cannot be installed in a clean environment: {error}"]
+    program = python.with_name(f"rsfiqa{python.suffix}")
+    for step in ([python, "-I", "-c", USE_IT], [program, "--version"]):
+        used = subprocess.run(step, cwd=scratch, check=False, capture_output=True, text=True)
+        if used.returncode:
+            return [f"the wheel cannot be used in a clean environment:\n{used.stderr}"]
+    return []
+
+
+def build_sdist(source: Path, folder: Path) -> Path:
+    """Build the sdist with the project's own backend; returns its file."""
+    return _made(["hatchling", "build", "-t", "sdist", "-d", str(folder)], source, folder)
+
+
+def build_wheel(sdist: Path, folder: Path) -> Path:
+    """Build the wheel from an sdist, as pip does when it installs one; returns its file."""
+    offline = ["--no-deps", "--no-index", "--no-build-isolation"]
+    command = ["pip", "wheel", "--quiet", *offline, "-w", str(folder), str(sdist)]
+    return _made(command, sdist.parent, folder)
+
+
+def _made(module: Sequence[str], cwd: Path, folder: Path) -> Path:
+    """The one file that a module of Python's makes in a folder."""
+    if subprocess.run([sys.executable, "-m", *module], cwd=cwd, check=False).returncode:
+        sys.exit(f"package: {' '.join(module[:2])} failed")
     (made,) = folder.iterdir()
     return made
 
@@ -142,11 +164,6 @@ def wheel_problems(names: Sequence[str], size: int, wanted: set[str]) -> list[st
     if size >= WHEEL_LIMIT:
         problems.append(f"the wheel has {size:,} bytes; the limit is {WHEEL_LIMIT:,}")
     return problems
-
-
-def run(command: Sequence[str], cwd: Path) -> int:
-    """Run a command in the foreground; returns its exit status."""
-    return subprocess.run(command, cwd=cwd, check=False).returncode
 
 
 def say(sentence: str) -> None:

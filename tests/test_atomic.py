@@ -10,16 +10,22 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fake_reader import FakeReader
 from rsfiqa import atomic
 from rsfiqa.atomic import replacing, replacing_all, sweep_once, sweep_stale, write_whole
+from rsfiqa.cli.outputs import save_picture
 from rsfiqa.contents import ContentFolder, content_key
 from rsfiqa.encoders.build import build_encoder
+from rsfiqa.errors import RsfiqaError
 from rsfiqa.learning.instructions import read_instructions
+from rsfiqa.learning.splits import Splits, write_splits
 from rsfiqa.learning.teaching_evidence import EvidenceStore
 from rsfiqa.partition import Partition
 from rsfiqa.reading.cache import CachedReader
+from rsfiqa.regions.formats import save_partition
+from rsfiqa.report.html import save_report
 from tiny_set import tiny_set
 
 DAY = 24 * 60 * 60
@@ -77,6 +83,27 @@ def test_a_writer_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError), replacing(tmp_path / "file", durable=durable):
             pass
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: save_picture(Image.new("RGB", (4, 4)), path),
+        lambda path: save_partition(Partition([[0, 1]]), path.with_suffix(""), "npy"),
+        lambda path: write_splits(Splits(("a.jpg",), (("train",),)), path),
+        lambda path: save_report([], path),
+    ],
+    ids=["picture", "regions", "splits", "report"],
+)
+def test_whoever_writes_leaves_nothing_behind(
+    tmp_path: Path, write: Callable[[Path], object]
+) -> None:
+    (tmp_path / "taken.npy").mkdir()
+    with pytest.raises(RsfiqaError, match="cannot be written"):
+        write(tmp_path / "taken.npy")
+    assert names(tmp_path) == ["taken.npy"]
+    write(tmp_path / "free.npy")
+    assert names(tmp_path) == ["free.npy", "taken.npy"]
 
 
 def test_files_that_belong_together_come_together(

@@ -126,6 +126,17 @@ def test_a_csv_names_the_pictures(reader: FakeReader, album: Path, tmp_path: Pat
     assert "missing.png" in ended.stderr
 
 
+def test_a_named_data_set_is_its_pictures(reader: FakeReader, album: Path) -> None:
+    assert "2 read, 0 failed" in parse(f"csv:{album}").stderr
+    ended = parse(f"csv:{album}", "--score-column", "quality")
+    assert ended.exit_code == 2
+    assert "leave the settings of columns" in ended.stderr
+    ended = parse(f"no-such-set:{album}")
+    assert ended.exit_code == 2
+    assert "no-such-set" in ended.stderr
+    assert len(reader.shapes) == 2
+
+
 def test_a_list_on_standard_input(reader: FakeReader, album: Path) -> None:
     ended = parse("-", given=f"{album / 'b.png'}\n{album / 'a.png'}\n")
     assert "2 read, 0 failed" in ended.stderr
@@ -174,7 +185,7 @@ def test_damaged_files_of_the_cache_are_made_again(
 def test_an_interrupted_run_goes_on_where_it_stopped(
     reader: FakeReader, album: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rsfiqa.parsing.cpu_workers", lambda: 1)
+    monkeypatch.setattr("rsfiqa.parallel.cpu_workers", lambda: 1)
     reader.interrupted = True
     assert parse(album).exit_code == 130
     reader.interrupted = False

@@ -189,14 +189,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 ) -> None:
     for k in range(8):
         save_picture(album / f"more{k}.png", k)
-    whole = Partitioner.partition_batch
+    whole = Partitioner.partition
 
-    def stop(self: Partitioner, pictures: Any) -> Any:
-        if any("more7" in picture.name for picture in pictures):
+    def stop(self: Partitioner, picture: Any) -> Any:
+        if "more7" in picture.name:
             raise KeyboardInterrupt
-        return whole(self, pictures)
+        return whole(self, picture)
 
-    monkeypatch.setattr(Partitioner, "partition_batch", stop)
+    monkeypatch.setattr(Partitioner, "partition", stop)
     assert segment(album, "--out", out).exit_code == 130
     done = len(records(out / "regions.jsonl"))
     assert 0 < done < 11

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from command_line import records, rsfiqa
+from fake_content import teach_cats
 from photographs import save_photographs
 from rsfiqa.cli import COMMANDS
 from rsfiqa.learning.instructions import read_instructions
@@ -48,13 +48,7 @@ def test_a_set_from_a_folder_and_once_more(photographs: Path, tmp_path: Path) ->
 def test_descriptions_come_from_the_content_teachers(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Cat:
-        noun, descriptions = "cat", ("a cat",)
-
-    teachers = ModuleType("content")
-    teachers.describe_regions = lambda _, partition: [Cat()] * len(partition)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "rsfiqa.learning.content", teachers)
-    monkeypatch.setattr("rsfiqa.learning.content", teachers, raising=False)
+    teach_cats(monkeypatch)
     given = [
         photographs,
         "--out",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from command_line import records, rsfiqa
+from fake_content import teach_cats
 from labelled_photographs import LINES, save_labelled, write_labels
 from rsfiqa.learning import fault_labels
 from rsfiqa.learning.instructions import read_instructions
@@ -45,13 +44,7 @@ def test_a_set_from_a_table(given: tuple[Path, Path], tmp_path: Path) -> None:
 def test_descriptions_come_from_the_content_teachers(
     given: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Cat:
-        noun, descriptions = "cat", ("a cat",)
-
-    teachers = ModuleType("content")
-    teachers.describe_regions = lambda _, partition: [Cat()] * len(partition)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "rsfiqa.learning.content", teachers)
-    monkeypatch.setattr("rsfiqa.learning.content", teachers, raising=False)
+    teach_cats(monkeypatch)
     result = rsfiqa("teach", "labels", *given, "--out", tmp_path / "set", "--segmenter", "grid:2")
     assert result.exit_code == 0, result.output
     counts = read_instructions(tmp_path / "set").count_regions()

@@ -174,7 +174,7 @@ def test_what_can_be_refused_is_refused_at_once(data: Path, tmp_path: Path) -> N
         ("--reader", "hf:"): "what can be taught is embedded or hf:MODEL; got 'hf:'",
         ("--view", "crop"): "teaching embedded has no setting 'view'",
         ("--precision", "4bit"): "precision is fp32, bf16 for this reader",
-        ("--epochs", "0"): "epochs is at least 1; got 0",
+        ("--epochs", "0"): "epochs must be 1 or more; got 0",
         ("--config", str(settings)): "teaching embedded has no setting 'epoch'",
         ("--config", str(tmp_path / "none.json")): "cannot be read",
         ("--held", "0.9999"): "none with regions is left to learn from",

@@ -65,7 +65,7 @@ def tiny_backbones(
     monkeypatch.setenv("RSFIQA_CACHE", str(tmp_path / "assets"))
     cache = str(tmp_path / "cache")
     backbones = ("--backbone", "tiny:0", "--backbone", "tiny:1", "--reader", "none")
-    return (*backbones, "--cache", cache, "--epochs", "1", "--spoiled", "3")
+    return (*backbones, "--cache", cache, "--epochs", "1", "--spoiled", "3", "--graded", "2")
 
 
 # Training and evaluating
@@ -482,7 +482,9 @@ def test_train_and_evaluate_with_the_real_backbones(
     folder = write_scored_pictures(tmp_path / "data", 12, splits=SPLITS)
     out = tmp_path / "model"
     cache = ("--cache", tmp_path / "cache")
-    trained = rsfiqa("train", folder, "--out", out, "--epochs", "1", "--spoiled", "2", *cache)
+    trained = rsfiqa(
+        "train", folder, "--out", out, "--epochs", "1", "--spoiled", "2", "--graded", "2", *cache
+    )
     assert trained.exit_code == 0, trained.output
     ended = rsfiqa("evaluate", folder, "--model", out, "--out", tmp_path / "evaluation")
     assert ended.exit_code == 0, ended.output

@@ -53,7 +53,18 @@ def tiny(
         return tiny_encoder_specs[int(text.removeprefix("tiny:"))]
 
     monkeypatch.setattr(train_module, "parse_backbone", parse)
-    how = ("--backbone", "tiny:0", "--backbone", "tiny:1", "--epochs", "8", "--spoiled", "3")
+    how = (
+        "--backbone",
+        "tiny:0",
+        "--backbone",
+        "tiny:1",
+        "--epochs",
+        "8",
+        "--spoiled",
+        "3",
+        "--graded",
+        "2",
+    )
     return (*how, "--cache", str(tmp_path / "features"))
 
 

@@ -46,6 +46,7 @@ def write(tiny_encoder_specs: Specs, folder: Path, tmp_path: Path) -> Write:
             "encoder": tiny_encoder_specs,
             "reader": "none",
             "spoiled": 3,
+            "graded": 2,
             "leaks": "warn",
             "model": {"dim": 8, "hidden": 16, "members": 2},
             "training": {"epochs": 3, "batch_size": 4, "spoiled_per_step": 2, "context_epochs": 2},

@@ -29,7 +29,19 @@ PYTHON = [block for page in PAGES for block in blocks(page, "python")]
 
 RUNNABLE = {"assess", "gallery", "report", "schema", "--version"}
 RUNNABLE_PAIRS = {("data", "list"), ("data", "show"), ("assets", "list")}
-NEEDS_MORE = ("?", "hf:", "server:", "sam:", "embedded:", "--regions", "--model", "cuda")
+NEEDS_MORE = (
+    "?",
+    "hf:",
+    "server:",
+    "sam:",
+    "embedded:",
+    "--regions",
+    "--model",
+    "cuda",
+    "--engine",
+    "s3:",
+    ".parquet",
+)
 
 NOT_RUN = {
     'OnnxModel("whole.onnx"': "needs an exported file",

@@ -236,6 +236,30 @@ def test_semantics_have_unit_length_a_depth() -> None:
         torch.testing.assert_close(part.norm(dim=1), torch.ones(1, 8, 8))
 
 
+def test_semantics_are_those_of_the_first_backbone(
+    tiny_encoder_specs: list[dict[str, Any]],
+) -> None:
+    pixels = noise(64, 80)
+    both, first = (build_encoder(s)(pixels) for s in (tiny_encoder_specs, tiny_encoder_specs[:1]))
+    assert torch.equal(both.semantic, first.semantic)
+    assert both.depths == first.depths == 2
+
+
+@pytest.mark.parametrize("kind", ["plain ViT", "ViT with register tokens", "convolutional"])
+def test_a_map_of_the_grids_size_is_taken_as_it_is(kind: str) -> None:
+    """Which the mean over cells of one position each would not change either, to the bit."""
+    encoder = GridEncoder([TimmBackbone(TINY[kind](), name="tiny", indices=(-2,))])
+    (backbone,) = encoder.backbones
+    pixels = noise(128, 8 * backbone.reductions[0])
+    with torch.inference_mode():
+        (feature_map,) = backbone(pixels).maps
+    assert feature_map.shape[-2:] == grid_shape(*pixels.shape[-2:])
+    averaged = nn.functional.adaptive_avg_pool2d(feature_map, feature_map.shape[-2:])
+    means = encoder(pixels).positions[:, : feature_map.shape[1]].clone()
+    for one in (averaged, means):
+        assert torch.equal(one.view(torch.int32), feature_map.contiguous().view(torch.int32))
+
+
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (64, 200), (150, 90), (300, 400)])
 def test_widths_are_those_of_the_tensors(
     tiny_encoder_specs: list[dict[str, Any]], size: tuple[int, int]

@@ -97,4 +97,4 @@ def test_what_cannot_be_written_or_read_is_said(instruction: Instruction, tmp_pa
     with pytest.raises(ImageError):
         export_messages([instruction], out)
     assert not out.exists()
-    assert not list(tmp_path.glob(".*.new"))
+    assert not list(tmp_path.glob(".*"))

@@ -150,6 +150,7 @@ def recipe(tiny_encoder_specs: Specs) -> Recipe:
         training=TrainingConfig(epochs=2, batch_size=8, spoiled_per_step=2),
         encoder=tiny_encoder_specs,
         spoiled=4,
+        graded=2,
     )
 
 

@@ -283,7 +283,12 @@ def reader() -> FakeReader:
 def recipe(tiny_encoder_specs: Specs) -> Recipe:
     quick = TrainingConfig(epochs=2, batch_size=8, spoiled_per_step=4)
     return Recipe(
-        model=SMALL, training=quick, encoder=tiny_encoder_specs, spoiled=4, reader="embedded"
+        model=SMALL,
+        training=quick,
+        encoder=tiny_encoder_specs,
+        spoiled=4,
+        graded=2,
+        reader="embedded",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 import package_check
 import rsfiqa
+from clean_environment import requirements_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -53,6 +55,14 @@ def test_every_extra_that_an_error_names_is_there(pyproject: dict[str, Any]) -> 
     }
     assert {"plot", "pandas", "torchmetrics"} <= named
     assert named <= set(extras)
+
+
+def test_a_clean_environment_has_what_is_required_and_no_more(pyproject: dict[str, Any]) -> None:
+    required = requirements_of(pyproject["project"]["dependencies"])
+    assert {"torch", "numpy", "transformers", "typing-extensions"} <= set(required)
+    assert not {"pytest", "hypothesis", "fastapi", "pandas", "rsfiqa"} & set(required)
+    with pytest.raises(PackageNotFoundError):
+        requirements_of(["rsfiqa-needs-no-such-thing>=1"])
 
 
 def test_pyiqa_is_no_dependency(pyproject: dict[str, Any]) -> None:

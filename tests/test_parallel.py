@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rsfiqa.parallel import MOST_WORKERS, cpu_workers, parallel_map
+from rsfiqa.parallel import MOST_WORKERS, cpu_workers, parallel_map, worker_pool, workers_on
 
 WAIT = 10.0
 """Seconds after which a test that should not have to wait has failed."""
@@ -28,6 +28,23 @@ def four_threads() -> Iterator[None]:
 
 def test_as_many_workers_as_cores_up_to_a_bound() -> None:
     assert 1 <= cpu_workers() <= MOST_WORKERS
+
+
+def test_one_picture_at_a_time_on_an_accelerator() -> None:
+    assert workers_on("cpu") == workers_on(torch.device("cpu")) == cpu_workers()
+    assert workers_on("cuda:1") == workers_on("mps") == 1
+
+
+def test_spare_threads_do_not_take_from_the_workers_share() -> None:
+    with worker_pool(2, spare=1) as pool:
+        all_three = threading.Barrier(3, timeout=WAIT)
+
+        def meet(_: int) -> int:
+            all_three.wait()
+            return torch.get_num_threads()
+
+        assert list(pool.map(meet, range(3))) == [2, 2, 2]
+    assert torch.get_num_threads() == 4
 
 
 @given(st.lists(st.integers(), max_size=20), st.integers(min_value=-1, max_value=5))

@@ -244,6 +244,36 @@ def test_masks_that_are_no_partition(masks: list[dict[str, object]], word: str) 
         Partition.from_rle(masks)
 
 
+def test_a_photograph_of_twelve_megapixels_comes_back_from_its_masks() -> None:
+    """As many regions as a photograph has at most, with ragged borders, each as pycocotools has it."""
+    height, width = 3000, 4000
+    rows, columns = np.ogrid[:height, :width]
+    ragged = rows + 9 * (columns % 23 < 7)
+    labels = (ragged // 380).astype(np.uint8) * 8 + (columns // 500).astype(np.uint8)
+    partition = Partition(labels)
+    assert len(partition) == 64
+    masks = partition.to_rle()
+    back = Partition.from_rle(masks)
+    assert back == partition
+    assert back.regions == partition.regions
+    assert back.labels.dtype == np.uint8
+    assert back.labels.flags["C_CONTIGUOUS"]
+    decoded = coco.decode({"size": [height, width], "counts": masks[11]["counts"].encode()})
+    np.testing.assert_array_equal(back.mask(11), decoded.astype(bool))
+
+
+@given(label_maps, st.data())
+def test_masks_apart_from_a_partition_are_refused(labels: Labels, data: st.DataObject) -> None:
+    """One mask left out leaves a hole; one given twice overlaps itself, wherever it stands."""
+    masks = Partition.from_labels(labels).to_rle()
+    k = data.draw(st.integers(0, len(masks) - 1))
+    with pytest.raises(DataError, match=r"cover every pixel|at least one mask"):
+        Partition.from_rle(masks[:k] + masks[k + 1 :])
+    place = data.draw(st.integers(0, len(masks)))
+    with pytest.raises(DataError, match=r"must not overlap; mask \d+ does"):
+        Partition.from_rle([*masks[:place], masks[k], *masks[place:]])
+
+
 @given(st.text(alphabet=[chr(c) for c in range(48, 112)], max_size=12))
 def test_damaged_run_lengths_never_give_another_error(counts: str) -> None:
     try:

@@ -17,9 +17,9 @@ from pycocotools import mask as coco
 from scipy import ndimage
 from skimage import data, measure
 
+from rsfiqa import runs
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.partition import Partition
-from rsfiqa.regions import runs
 from rsfiqa.regions.masks import ScoredMask
 from rsfiqa.regions.rule import PartitionRule
 

@@ -51,7 +51,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recipe(tiny_encoder_specs: Specs) -> Recipe:
-    return Recipe(model=SMALL, training=QUICK, encoder=tiny_encoder_specs, spoiled=6)
+    return Recipe(model=SMALL, training=QUICK, encoder=tiny_encoder_specs, spoiled=6, graded=2)
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +195,7 @@ def test_progress_is_told_stage_by_stage(
         "training pictures",
         "validation pictures",
         "spoiled copies",
+        "graded copies",
     ]
     for stage in stages:
         steps = [(done, total) for name, done, total in told if name == stage]
@@ -324,7 +325,9 @@ def test_a_limit_takes_some_of_both_and_copies_in_proportion(
     assert whole == split(data, recipe)
 
 
-@pytest.mark.parametrize("settings", [{"spoiled": -1}, {"limit": -1}, {"validation_fraction": 0.0}])
+@pytest.mark.parametrize(
+    "settings", [{"spoiled": -1}, {"graded": -1}, {"limit": -1}, {"validation_fraction": 0.0}]
+)
 def test_recipes_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         Recipe(**settings)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,20 @@ def test_what_is_written_is_read_back_in_order(tmp_path: Path) -> None:
     assert [r["image"] for r in records] == ["b.jpg", "x.jpg", "a.jpg"]
     assert records[1] == {"image": "x.jpg", "error": "is no picture."}
     assert records[2]["score"] == 70.0
+
+
+def test_a_picture_takes_less_than_a_kilobyte_of_memory(tmp_path: Path) -> None:
+    names = [f"folder/of/pictures/{k:06}.jpg" for k in range(500)]
+    with ResultsFile(tmp_path / "r.jsonl", MODEL) as file:
+        file.write([result("first.jpg")])
+        tracemalloc.start()
+        for name in names:
+            file.write([result(name, sha256=f"{len(name):064}")])
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert taken / len(names) < 600
+        file.finish(["first.jpg", *names])
+    assert len(list(read_results(tmp_path / "r.jsonl"))) == 501
 
 
 def test_only_same_bytes_same_name_same_model_are_unchanged(tmp_path: Path) -> None:

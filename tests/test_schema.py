@@ -103,6 +103,7 @@ def test_a_failure_is_valid(validate: Validate) -> None:
         lambda r: r["regions"][0].update(reading="absent"),
         lambda r: r["regions"][0]["levels"].update(blur=[1.0]),
         lambda r: r["regions"][1].pop("reading_reason"),
+        lambda r: r["regions"][0].update(sentence=None),
         lambda r: r["regions"][2]["bbox"].append(0),
         lambda r: r["model"].pop("version"),
     ],
@@ -129,6 +130,7 @@ def test_a_result_without_the_newer_properties_is_valid(validate: Validate) -> N
         result.pop(name, None)
     for region in result["regions"]:
         region.pop("levels", None)
+        del region["sentence"]
     validate(result)
 
 

@@ -189,7 +189,10 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         read_splits(tmp_path / "none.csv")
     splits = Splits(("a.jpg",), (("train",),))
+    (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match="name another place"):
-        write_splits(splits, tmp_path / "none/splits.csv")
+        write_splits(splits, tmp_path / "file/splits.csv")
+    write_splits(splits, tmp_path / "made/splits.csv")
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["splits.csv"]
     with pytest.raises(DataError, match="a column or more"):
         Splits(("a.jpg",), ())

@@ -54,6 +54,7 @@ def test_one_row_a_region() -> None:
     first = frame.iloc[0]
     assert (first["x"], first["y"], first["width"], first["height"]) == (0, 0, 20, 40)
     assert (first["description"], first["blur"], first["reading"]) == ("a dog", 2, "ok")
+    assert first["sentence"] == "A dog: blurred, otherwise clean."
     assert frame.loc[1, "reading_reason"] == "no answer"
     assert frame.loc[1:2, list(DIMENSIONS)].isna().all(axis=None)
 

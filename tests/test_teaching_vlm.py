@@ -317,7 +317,7 @@ def test_what_does_not_fit_is_refused(
         pupil_of(folder, ())
     with pytest.raises(ConfigError, match="view is crop or picture"):
         replace(QUICK, view="peek")
-    with pytest.raises(ConfigError, match="questions is at least 1; got 0"):
+    with pytest.raises(ConfigError, match="questions must be 1 or more; got 0"):
         replace(QUICK, questions=0)
     with pytest.raises(ConfigError, match="targets names at least one"):
         replace(QUICK, targets=())

@@ -23,6 +23,7 @@ from rsfiqa.learning.training import (
 )
 from rsfiqa.learning.training_config import TrainingConfig
 from rsfiqa.learning.training_state import TrainingState, data_digest
+from test_graded import with_growing_fault
 from test_training import MODEL, QUICK, data_set, spoiled_copies
 
 DROPPING = replace(MODEL, dropout=0.3)
@@ -70,15 +71,16 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     pictures: Any, aggregation: Any, sets: JointSets | None, tmp_path: Path
 ) -> None:
     model = replace(DROPPING, aggregation=aggregation)
-    whole = train_scorer(model, CONFIG, *pictures, sets=sets)
+    more: Any = {"sets": sets, "graded": with_growing_fault(pictures[0])}
+    whole = train_scorer(model, CONFIG, *pictures, **more)
     for epochs in (1, 3):  # interrupted twice
         member = state_in(tmp_path).member(0, {})
         with pytest.raises(HaltError):
-            train_scorer(model, CONFIG, *pictures, interrupt_after(epochs), sets=sets, state=member)
+            train_scorer(model, CONFIG, *pictures, interrupt_after(epochs), **more, state=member)
         torch.rand(3)  # the random numbers of another process
     told: list[EpochReport] = []
     member = state_in(tmp_path).member(0, {})
-    result = train_scorer(model, CONFIG, *pictures, told.append, sets=sets, state=member)
+    result = train_scorer(model, CONFIG, *pictures, told.append, **more, state=member)
     require_same(result, whole)
     assert [report.epoch for report in told] == [4], "epochs are not done twice"
 

@@ -1,15 +1,24 @@
-"""Many pictures through an assessor or other work: read ahead, in batches, in order, in bounded memory."""
+"""Many pictures through an assessor or other work: side by side, in order, in bounded memory.
+
+A window slides over the pictures. Each picture in it is decoded and worked on in one thread, start to
+end, and as soon as the first of the window is handed on, further ones come in at its end: no picture
+waits for another, but for its turn to be written. The window is bounded by the pixels in it, so that
+memory follows neither the number of pictures nor the largest of them times the number of threads.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from operator import length_hint
 from pathlib import Path
+from threading import BoundedSemaphore, Event
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from rsfiqa.errors import ConfigError, RsfiqaError
-from rsfiqa.readahead import read_ahead
+from rsfiqa.in_order import map_in_order
 
 if TYPE_CHECKING:
     from rsfiqa.images import LoadedImage
@@ -19,13 +28,16 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 AHEAD_PIXELS = 48_000_000
-"""How many decoded pixels may wait for the model (3 bytes each); a larger picture waits alone."""
+"""How many pixels may be in the window (3 bytes each, and 1 of the label map) where few pictures are
+worked on side by side; a larger picture goes alone."""
 
 BATCH_PIXELS = 24_000_000
-"""How many pixels make a batch full, however few pictures they are."""
+"""How many pixels there may be in the window for each picture that is worked on: two photographs of
+12 megapixels, one that is worked on and one that is ready."""
 
-_GROUP = 64
-"""How many outcomes are held back at most, for instance when nothing can be read."""
+WINDOW = 8
+"""How many pictures the window holds for each that is worked on: while one takes long, the others go
+on so far beyond it."""
 
 
 class BatchAssessor(Protocol):
@@ -57,92 +69,122 @@ class Outcome(Generic[Result]):
         return self.result is None and self.error is None
 
 
-@dataclass(frozen=True)
-class _Waiting:
-    """A picture that is ready for the model."""
-
-    picture: LoadedImage
-
-    @property
-    def pixels(self) -> int:
-        return self.picture.height * self.picture.width
-
-
 def assess_many(
     assessor: BatchAssessor,
     inputs: Iterable[str | BadInput],
     *,
     is_kept: Callable[[str], bool] = lambda _: False,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     max_pixels: int | None = None,
+    finish: Callable[[str, Assessment], None] | None = None,
 ) -> Generator[list[Outcome[Assessment]], None, None]:
-    """Assess picture files, some at a time; see `work_through`."""
+    """Assess picture files side by side; see `work_through`.
 
-    def assess(pictures: list[LoadedImage]) -> Sequence[Assessment | RsfiqaError]:
-        return assessor.assess_batch(pictures, on_error="return")
+    Args:
+        assessor: such as `rsfiqa.RSFIQA`.
+        inputs, is_kept, max_pixels, finish: as for `work_through`.
+        batch_size: how many pictures are assessed side by side, at most; by default as many as there
+            are cores, or one where networks run on an accelerator.
+    """
+    from rsfiqa.parallel import workers_on
 
+    def assess(picture: LoadedImage) -> Assessment:
+        (found,) = assessor.assess_batch([picture], on_error="return")
+        if isinstance(found, RsfiqaError):
+            raise found
+        return found
+
+    extractor = getattr(assessor, "extractor", None)  # which a stand-in need not have
+    workers = batch_size or workers_on("cpu" if extractor is None else extractor.device)
     return work_through(
-        assess, inputs, is_kept=is_kept, batch_size=batch_size, max_pixels=max_pixels
+        assess, inputs, is_kept=is_kept, workers=workers, max_pixels=max_pixels, finish=finish
     )
 
 
 def work_through(
-    work: Callable[[list[LoadedImage]], Sequence[Result | RsfiqaError]],
+    work: Callable[[LoadedImage], Result],
     inputs: Iterable[str | BadInput],
     *,
     is_kept: Callable[[str], bool] = lambda _: False,
-    batch_size: int = 4,
+    workers: int | None = None,
     max_pixels: int | None = None,
+    finish: Callable[[str, Result], None] | None = None,
 ) -> Generator[list[Outcome[Result]], None, None]:
-    """Work on picture files, some at a time; outcomes come in the order of the inputs.
+    """Work on picture files side by side; outcomes come in the order of the inputs.
+
+    While the caller is busy with an outcome, such as writing it, later pictures are worked on.
 
     Args:
-        work: gives a result, or the error in its place, for each picture of a batch.
+        work: gives the result of a picture, or raises; called by several threads at a time.
         inputs: paths of picture files, as `rsfiqa.inputs.find_images` gives them; a bad input
             becomes an error outcome in its place.
-        is_kept: called in the background with each path before anything is decoded; when it
-            returns True, the picture is not worked on, and its outcome is `kept`.
-        batch_size: how many pictures are worked on together, at most.
+        is_kept: called in the background with each path before anything is decoded, by several
+            threads; when it returns True, the picture is not worked on, and its outcome is `kept`.
+        workers: how many pictures are worked on at a time; by default as many as there are cores.
         max_pixels: the limit on a picture's pixels; None is the default limit.
+        finish: called in the background with the name and result of each picture that was worked on,
+            before its outcome comes: for what takes time and touches nothing else, such as drawing.
+            What it raises ends the run in the picture's turn.
 
     Yields:
         Lists of outcomes that became ready together. A picture that cannot be read or
         worked on gives an error outcome, and the others go on.
+
+    Raises:
+        ConfigError: a setting is wrong, which every picture would fail by.
+        KeyboardInterrupt: on Ctrl-C, after the outcomes of pictures that were being worked on.
     """
+    from rsfiqa.heap import Trimmer
+    from rsfiqa.images.header import header_pixels
+    from rsfiqa.parallel import cpu_workers, worker_pool
 
-    def prepare(given: str | BadInput) -> _Waiting | Outcome[Result]:
-        if isinstance(given, str):
-            return _prepare(given, is_kept, max_pixels)
-        return Outcome(given.path, error=given.error)
+    most = workers or cpu_workers()
+    most = max(1, min(most, length_hint(inputs, most)))
+    at_work = BoundedSemaphore(most)
+    stopping = Event()
+    trim_at_times = Trimmer()
 
-    def pixels(ready: _Waiting | Outcome[Result]) -> int:
-        return ready.pixels if isinstance(ready, _Waiting) else 0
+    def one(given: str | BadInput) -> Outcome[Result]:
+        if not isinstance(given, str):
+            return Outcome(given.path, error=given.error)
+        picture: LoadedImage | Outcome[Result] = _prepare(given, is_kept, max_pixels)
+        if isinstance(picture, Outcome):
+            return picture
+        with at_work:
+            if stopping.is_set():
+                raise CancelledError
+            outcome = _work_on(work, picture)
+            if finish is not None and outcome.result is not None:
+                finish(outcome.name, outcome.result)
+        return outcome
 
-    group: list[_Waiting | Outcome[Result]] = []
-    held = held_pixels = 0
-    for ready in read_ahead(inputs, prepare, cost=pixels, budget=AHEAD_PIXELS):
-        group.append(ready)
-        held += isinstance(ready, _Waiting)
-        held_pixels += pixels(ready)
-        if held >= batch_size or held_pixels >= BATCH_PIXELS or len(group) >= _GROUP or not held:
-            yield _work_on_group(work, group)
-            group = []
-            held = held_pixels = 0
-        del ready
-    if group:
-        yield _work_on_group(work, group)
+    # The thread more than there are pictures at work reads and decodes the next one meanwhile.
+    with worker_pool(most, spare=1) as pool:
+        for outcome in map_in_order(
+            pool,
+            one,
+            inputs,
+            WINDOW * most,
+            cost=lambda given: header_pixels(given) if isinstance(given, str) else 0,
+            budget=max(AHEAD_PIXELS, BATCH_PIXELS * most),
+            interrupted=stopping.set,
+        ):
+            yield [outcome]
+            del outcome  # so that it is not held while the next one is waited for
+            trim_at_times()
 
 
 def _prepare(
     name: str, is_kept: Callable[[str], bool], max_pixels: int | None
-) -> _Waiting | Outcome[Result]:
+) -> LoadedImage | Outcome[Result]:
+    """The decoded picture, or its outcome where it is not to be worked on."""
     from rsfiqa.images import hash_file, load_image
 
     path = Path(name)
     try:
         if is_kept(name):
             return Outcome(name)
-        return _Waiting(load_image(path, name=name, max_pixels=max_pixels))
+        return load_image(path, name=name, max_pixels=max_pixels)
     except ConfigError:  # no picture's fault: every other one would fail the same way
         raise
     except Exception as error:
@@ -153,39 +195,11 @@ def _prepare(
         return Outcome(name, error=_sentence(error), sha256=sha256)
 
 
-def _work_on_group(
-    work: Callable[[list[LoadedImage]], Sequence[Result | RsfiqaError]],
-    group: list[_Waiting | Outcome[Result]],
-) -> list[Outcome[Result]]:
-    pictures = [ready.picture for ready in group if isinstance(ready, _Waiting)]
-    results = iter(_work_on(work, pictures))
-    return [
-        ready if isinstance(ready, Outcome) else _outcome(ready.picture, next(results))
-        for ready in group
-    ]
-
-
-def _work_on(
-    work: Callable[[list[LoadedImage]], Sequence[Result | RsfiqaError]],
-    pictures: list[LoadedImage],
-) -> list[Result | Exception]:
-    """Work on a batch; when it fails as a whole, one by one, so that one picture fails alone."""
-    if not pictures:
-        return []
+def _work_on(work: Callable[[LoadedImage], Result], picture: LoadedImage) -> Outcome[Result]:
     try:
-        return list(work(pictures))
+        return Outcome(picture.name, result=work(picture), sha256=picture.sha256)
     except Exception as error:
-        if os.environ.get("RSFIQA_DEBUG"):
-            raise
-        if len(pictures) == 1:
-            return [error]
-        return [result for picture in pictures for result in _work_on(work, [picture])]
-
-
-def _outcome(picture: LoadedImage, result: Result | Exception) -> Outcome[Result]:
-    if isinstance(result, Exception):
-        return Outcome(picture.name, error=_sentence(result), sha256=picture.sha256)
-    return Outcome(picture.name, result=result, sha256=picture.sha256)
+        return Outcome(picture.name, error=_sentence(error), sha256=picture.sha256)
 
 
 def _sentence(error: Exception) -> str:

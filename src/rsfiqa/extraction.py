@@ -130,6 +130,13 @@ class FeatureExtractor:
         grid: GridFeatures = self.encoder(to_tensor(pixels).to(self.device))
         return grid
 
+    @torch.inference_mode()
+    def context(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+        """The whole-picture features `[D]` of a picture, standardised: no regions are needed."""
+        grid = self.encode(resize_to_budget(pixels, self.pixel_budget))
+        context: Tensor = self.stem(grid.positions, grid.context)[1]
+        return context[0]
+
     def segment(self, pixels: npt.NDArray[np.uint8], grid: GridFeatures) -> Partition:
         """The partition of a picture whose features are known."""
         return self.segmenter.segment(pixels, grid.semantic_of(0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,8 @@ import numpy.typing as npt
 from rsfiqa import __version__
 from rsfiqa.contents import ContentFolder, content_key
 from rsfiqa.devices import Precision, choose_device, require_precision
-from rsfiqa.errors import RsfiqaError
 from rsfiqa.images import LoadedImage, hash_file, resize_to_budget
-from rsfiqa.parallel import cpu_workers, parallel_map
+from rsfiqa.parallel import workers_on
 from rsfiqa.partition import Partition
 from rsfiqa.reading import wording
 from rsfiqa.reading.base import Reader
@@ -206,27 +205,10 @@ class Parser:
             self._files.save(self._file_key(picture.sha256, segmenter), key)
         return parsed
 
-    def parse_batch(self, pictures: Iterable[LoadedImage]) -> list[Parsed | RsfiqaError]:
-        """Many pictures, side by side on the processor's cores.
-
-        Returns:
-            in the order of the pictures; an error in the place of one that failed.
-        """
-
-        def one(picture: LoadedImage) -> Parsed | RsfiqaError:
-            try:
-                return self.parse(picture)
-            except RsfiqaError as error:
-                return error
-
-        pictures = list(pictures)
-        return list(parallel_map(one, pictures, min(len(pictures), self.workers)))
-
     @property
     def workers(self) -> int:
-        """How many pictures are parsed side by side."""
-        on_cpu = isinstance(self.source, GivenRegions) or "cpu" in str(self.source.device)
-        return cpu_workers() if on_cpu else 1
+        """How many pictures are best parsed side by side; `parse` may be called by several threads."""
+        return workers_on("cpu" if isinstance(self.source, GivenRegions) else self.source.device)
 
     def _segment(self, picture: LoadedImage, look: _Look) -> Partition:
         if self._partitions is None:

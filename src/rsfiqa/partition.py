@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from rsfiqa import runs
 from rsfiqa.errors import DataError
 
 _ROWS_AT_A_TIME = 512
@@ -206,33 +207,28 @@ class Partition:
         height, width = sizes.pop()
         if height < 1 or width < 1:
             raise DataError(f"a mask has at least one pixel; got {width}×{height}.")
-        labels = np.full((height, width), -1, dtype=np.int32)
-        for k, mask in enumerate(masks):
-            inside = _decode(mask.get("counts"), height, width, k)
-            if (labels[inside] >= 0).any():
-                raise DataError(f"the masks of a partition must not overlap; mask {k} does.")
-            labels[inside] = k
-        if (labels < 0).any():
-            raise DataError("the masks of a partition must cover every pixel; some are left out.")
-        return cls(labels)
+        # As runs: work and memory follow the regions' outlines, not the pixels of every mask.
+        edges = [_runs_of(mask.get("counts"), height, width, k) for k, mask in enumerate(masks)]
+        return cls(runs.label_map(edges, height, width))
 
 
-def _decode(counts: Any, height: int, width: int, k: int) -> npt.NDArray[np.bool_]:
-    """Mask `k` from its compressed run lengths."""
-    from pycocotools import mask as coco
-
+def _runs_of(counts: Any, height: int, width: int, k: int) -> runs.Edges:
+    """The runs of mask `k` from its compressed run lengths."""
     if not isinstance(counts, str | bytes):
         raise DataError(f"mask {k} has no compressed run lengths (counts).")
+    misfit = f"the run lengths of mask {k} do not fit {width}×{height}."
     try:
-        encoded = counts.encode("ascii") if isinstance(counts, str) else counts
-        rle = {"size": [height, width], "counts": encoded}
-        inside: npt.NDArray[np.bool_] = coco.decode(rle).astype(bool)
-    except ValueError as error:
-        raise DataError(f"the run lengths of mask {k} do not fit {width}×{height}.") from error
-    # Runs that end early leave pycocotools' buffer as it was found: count what they say.
-    if not inside.any() or int(coco.area(rle)) != np.count_nonzero(inside):
+        lengths = runs.decompress(counts.encode("ascii") if isinstance(counts, str) else counts)
+    except ValueError as error:  # such as DataError
+        raise DataError(misfit) from error
+    pixels = height * width
+    # The largest is looked at on its own, since the sum of several such could wrap around.
+    if lengths.size and (lengths.min() < 0 or lengths.max() > pixels or lengths.sum() > pixels):
+        raise DataError(misfit)
+    edges = runs.from_counts(lengths)
+    if not edges.size or lengths.sum() < pixels:
         raise DataError(f"mask {k} is empty, or its run lengths end before {width}×{height}.")
-    return inside
+    return edges
 
 
 class _Extents(NamedTuple):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rsfiqa import __version__
 from rsfiqa.devices import Precision, choose_device, require_precision
-from rsfiqa.errors import RsfiqaError
 from rsfiqa.images import LoadedImage
-from rsfiqa.parallel import cpu_workers, parallel_map
+from rsfiqa.parallel import workers_on
 from rsfiqa.partition import Partition
 from rsfiqa.regions.base import Segmenter
 from rsfiqa.regions.build import build_segmenter
@@ -117,20 +115,8 @@ class Partitioner:
             partition = self._source.segment(picture.pixels)
         return Partitioned(picture, partition, name)
 
-    def partition_batch(self, pictures: Iterable[LoadedImage]) -> list[Partitioned | RsfiqaError]:
-        """The partitions of many pictures, side by side on the processor's cores.
-
-        Returns:
-            in the order of the pictures; an error in the place of one that failed.
-        """
-
-        def one(picture: LoadedImage) -> Partitioned | RsfiqaError:
-            try:
-                return self.partition(picture)
-            except RsfiqaError as error:
-                return error
-
-        pictures = list(pictures)
-        on_cpu = isinstance(self._source, GivenRegions) or "cpu" in str(self._source.device)
-        workers = cpu_workers() if on_cpu else 1
-        return list(parallel_map(one, pictures, min(len(pictures), workers)))
+    @property
+    def workers(self) -> int:
+        """How many pictures are best divided side by side; `partition` may be called by several
+        threads."""
+        return workers_on("cpu" if isinstance(self._source, GivenRegions) else self._source.device)

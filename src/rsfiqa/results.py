@@ -104,7 +104,7 @@ def read_results(path: str | Path) -> Iterator[dict[str, Any]]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Line:
     """Where a picture's line lies, and what decides whether it still holds.
 
@@ -344,10 +344,14 @@ class ResultsFile:
                 offset=offset,
                 length=len(encoded) - 1,
                 sha256=record.get("sha256"),
-                model=None if "error" in record else record.get("model"),
+                model=None if "error" in record else self._shared(record.get("model")),
                 masks=all("mask" in region for region in record.get("regions", ())),
             )
             offset += len(encoded)
+
+    def _shared(self, model: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """One mapping for all lines of the same model, so that a line takes little memory."""
+        return self._model if model == self._model else model
 
     def _append(self, data: bytes) -> None:
         try:

@@ -50,6 +50,7 @@ REGION_COLUMNS: dict[str, str] = {
     "score": "float64",
     "weight": "float64",
     "level": "string",
+    "sentence": "string",
     "description": "string",
     **_RATINGS,
     "reading": "string",

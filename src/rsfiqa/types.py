@@ -302,11 +302,16 @@ class Assessment:
         return quality
 
     def to_dict(self, *, masks: bool = True) -> dict[str, Any]:
-        """The assessment as plain data for JSON; `masks=False` leaves the region masks out."""
+        """The assessment as plain data for JSON; `masks=False` leaves the region masks out.
+
+        Each region has the `sentence` that `rsfiqa.sentences.region_sentences` says of it.
+        """
+        from rsfiqa.sentences import region_sentences
+
         rles: Sequence[dict[str, Any] | None]
         rles = self.partition.to_rle() if masks else [None] * len(self.regions)
         regions = []
-        for region, rle in zip(self.regions, rles, strict=True):
+        for region, rle, said in zip(self.regions, rles, region_sentences(self), strict=True):
             entry: dict[str, Any] = {
                 "id": region.id,
                 "area": round(region.area, 6),
@@ -318,6 +323,7 @@ class Assessment:
                 "score": round(region.score, 5),
                 "weight": round(region.weight, 8),
                 "level": region.level,
+                "sentence": said,
             }
             regions.append(entry | region.reading.to_dict())
         result: dict[str, Any] = {

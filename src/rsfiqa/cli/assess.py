@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rsfiqa.cli import common, outputs, runs
+from rsfiqa.cli.assess_ray import (
+    ENGINES,
+    EngineOptions,
+    assess_by_ray,
+    make_recipe,
+    names_of,
+    unfamiliar_notes,
+)
 from rsfiqa.cli.reader_options import ReaderOption, ReaderOptions
 from rsfiqa.cli.unfolding import unfolded
 from rsfiqa.errors import ConfigError
@@ -17,7 +25,10 @@ from rsfiqa.reading.build import DEFAULT_READER
 from rsfiqa.results import ResultsFile
 
 if TYPE_CHECKING:
+    from rsfiqa.assessor import RSFIQA
     from rsfiqa.bulk import Outcome
+    from rsfiqa.distributed.collection import Collection
+    from rsfiqa.distributed.publishing import Destination
     from rsfiqa.regions.given import GivenRegions
     from rsfiqa.shelf import Shelf
     from rsfiqa.types import Assessment
@@ -25,20 +36,18 @@ if TYPE_CHECKING:
 REPORT_LIMIT = 200
 """A report shows the first pictures only, since a page of thousands opens in no browser."""
 
-UNFAMILIAR_NAMED = 5
-"""So many unfamiliar pictures are named at the end; their results tell of all."""
-
 
 @unfolded
 def assess(
     *,
     paths: common.PathsArgument,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE.jsonl",
-            help="Write the results here instead of to standard output (-). Pictures that are in it "
-            "and unchanged are skipped, so that an interrupted run goes on.",
+            help="Write the results here instead of to standard output (-): JSON Lines, or with a name "
+            "in .parquet Parquet; also in object storage (s3://…). Pictures that are in it and "
+            "unchanged are skipped, so that an interrupted run goes on.",
         ),
     ] = None,
     overlay: Annotated[
@@ -64,26 +73,48 @@ def assess(
     precision: common.PrecisionOption = "fp32",
     max_pixels: common.MaxPixelsOption = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Pictures that go through the model together.")
-    ] = 4,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Pictures that are worked on side by side, at most.",
+            show_default="one a core, or one on a GPU",
+        ),
+    ] = None,
     masks: Annotated[
         bool, typer.Option("--masks/--no-masks", help="Put the regions' masks into the JSON.")
     ] = True,
+    work: EngineOptions,
     quiet: common.QuietOption = False,
 ) -> None:
     """Assess pictures: one JSON object a line, in the order of the input.
 
-    One that fails gives an object with its error in its place, and exit status 1.
+    PATH may also be Parquet or lie in object storage. One that fails gives an object with its error in
+    its place, and exit status 1.
     """
-    if out == Path("-"):
-        out = None
-    _check_outputs(out, overlay, report)
-    from rsfiqa.bulk import assess_many
-    from rsfiqa.inputs import find_images
+    from rsfiqa.distributed.publishing import Destination
 
-    inputs = find_images(paths)
+    _check_engine(work.engine, overlay, report)
+    destination = None if out in {None, "-"} else Destination.of(str(out))
+    _check_outputs(destination, overlay, report)
+    collection = work.gather(paths)
+    inputs = collection.inputs
     if not any(isinstance(given, str) for given in inputs):
-        runs.give_up(inputs, to_standard_output=out is None)
+        runs.give_up(inputs, to_standard_output=destination is None)
+    if work.engine == "ray":
+        recipe = make_recipe(
+            reading,
+            model=model,
+            segmenter=segmenter,
+            regions=None if regions is None else str(regions),
+            reader=reader,
+            device=device,
+            precision=precision,
+            max_pixels=max_pixels,
+            masks=masks,
+        )
+        tally, notes = assess_by_ray(collection, recipe, work, destination, quiet=quiet)
+        runs.summarise(tally, "assessed", notes, quiet=quiet)
+        raise typer.Exit(1 if tally.failures else 0)
     chosen_reader = common.make_reader(
         reader, options=reading, device=device, encoder_precision=precision
     )
@@ -98,9 +129,10 @@ def assess(
     )
     with ExitStack() as stack:
         file: ResultsFile | None = None
-        if out is not None:
-            file = stack.enter_context(ResultsFile(out, assessor.info))
-        names = [given if isinstance(given, str) else given.path for given in inputs]
+        if destination is not None:
+            destination.take_up()
+            file = stack.enter_context(ResultsFile(destination.journal, assessor.info))
+        names = names_of(inputs)
         overlays = outputs.OverlayFolder(overlay, names) if overlay else None
         run = _Run(
             names,
@@ -110,27 +142,71 @@ def assess(
             with_masks=masks,
             with_report=report is not None,
         )
-        ready = assess_many(
-            assessor, inputs, is_kept=run.is_kept, batch_size=batch_size, max_pixels=max_pixels
-        )
+        ready = _assess_locally(assessor, collection, run, batch_size, max_pixels)
         shown = not quiet and common.on_terminal(prints=file is None)
         tally = runs.take_all(run.take, ready, "assessing", len(inputs), shown=shown)
-        if file is not None:
+        if file is not None and destination is not None:
             file.finish(names)
+            destination.publish()
         if report is not None:
             run.save_report(report, tally)
-    run.notes.extend(run.unfamiliar_notes())
+    run.notes.extend(unfamiliar_notes(run.unfamiliar))
     run.notes.extend(getattr(chosen_reader, "notes", ()))
     runs.summarise(tally, "assessed", run.notes, quiet=quiet)
     raise typer.Exit(1 if tally.failures else 0)
 
 
-def _check_outputs(out: Path | None, overlay: Path | None, report: Path | None) -> None:
+def _check_engine(engine: str, overlay: Path | None, report: Path | None) -> None:
+    if engine not in ENGINES:
+        raise ConfigError(f"--engine is {' or '.join(ENGINES)}; got {engine}.")
+    if engine == "ray" and (overlay is not None or report is not None):
+        raise ConfigError(
+            "--overlay and --report are drawn on this machine; with --engine ray write --out, and make a "
+            "page of it with rsfiqa report."
+        )
+
+
+def _assess_locally(
+    assessor: RSFIQA,
+    collection: Collection,
+    run: _Run,
+    batch_size: int | None,
+    max_pixels: int | None,
+) -> Generator[list[Outcome[Assessment]], None, None]:
+    """Outcomes as this process has them ready."""
+    if collection.is_files:
+        from rsfiqa.bulk import assess_many
+
+        return assess_many(
+            assessor,
+            collection.inputs,
+            is_kept=run.is_kept,
+            batch_size=batch_size,
+            max_pixels=max_pixels,
+            finish=run.draw,
+        )
+    from rsfiqa.distributed.local import assess_here
+    from rsfiqa.parallel import workers_on
+
+    return assess_here(
+        assessor,
+        collection,
+        is_kept=run.is_kept,
+        workers=batch_size or workers_on(assessor.extractor.device),
+        max_pixels=max_pixels,
+        finish=run.draw,
+    )
+
+
+def _check_outputs(
+    destination: Destination | None, overlay: Path | None, report: Path | None
+) -> None:
     """Find out before the work, not after it, that its results cannot be written."""
     if report is not None and report.suffix.lower() not in {".html", ".htm"}:
         raise ConfigError(f"--report takes a file name that ends in .html; got {report}.")
-    if out is not None:
-        outputs.require_writable_file(out)
+    if destination is not None:
+        outputs.require_writable_file(destination.journal)
+        destination.require_writable()
     if report is not None:
         outputs.require_writable_file(report)
     if overlay is not None:
@@ -160,7 +236,7 @@ class _Run:
         self._regions = regions
         self._masks = with_masks
         self._shelf: Shelf | None = None
-        self._unfamiliar: list[str] = []
+        self.unfamiliar: list[str] = []
         self._reported: set[str] = set()
         self.notes: list[str] = list(self._sink.notes)
         if with_report:
@@ -173,11 +249,18 @@ class _Run:
                     f"the report shows the first {REPORT_LIMIT} of {len(names)} pictures."
                 )
 
-    def is_kept(self, name: str) -> bool:
+    def is_kept(self, name: str, sha256: Callable[[], str] | None = None) -> bool:
         """Whether all that is asked for of this picture is there, and the picture unchanged.
 
         Regions that could not be read are tried again.
+
+        Args:
+            name: the picture's.
+            sha256: hashes its file, where the name is no path; a report shows no picture that is kept
+                then, so that it is assessed again for one.
         """
+        if sha256 is not None and name in self._reported:
+            return False
         masks = self._masks or name in self._reported
         if self._file is None or name not in self._file:
             return False
@@ -190,8 +273,13 @@ class _Run:
             return False
         from rsfiqa.images import hash_file
 
-        sha256 = hash_file(Path(name))
-        return self._file.is_unchanged(name, sha256, masks=masks, segmenter=segmenter)
+        found = hash_file(Path(name)) if sha256 is None else sha256()
+        return self._file.is_unchanged(name, found, masks=masks, segmenter=segmenter)
+
+    def draw(self, name: str, assessment: Assessment) -> None:
+        """Draw what is asked for of a picture; called beside the others, before it is taken."""
+        if self._overlays is not None:
+            self._overlays.save(name, assessment)
 
     def take(self, outcomes: Sequence[Outcome[Assessment]], tally: runs.Tally) -> None:
         """Write what became ready, count it, and put aside what the report will show."""
@@ -200,9 +288,7 @@ class _Run:
             if outcome.result is not None:
                 tally.done += 1
                 if outcome.result.familiar is False:
-                    self._unfamiliar.append(outcome.name)
-                if self._overlays is not None:
-                    self._overlays.save(outcome.name, outcome.result)
+                    self.unfamiliar.append(outcome.name)
                 records.append(outcome.result.to_dict(masks=self._masks))
                 if self._shelf is not None and outcome.name in self._reported:
                     self._shelf.put(outcome.result)
@@ -220,17 +306,6 @@ class _Run:
                     self._shelf.put_line(self._file.text_of(outcome.name), Path(outcome.name))
         if records:
             self._sink.write(records)
-
-    def unfamiliar_notes(self) -> list[str]:
-        """One sentence on pictures that the scorer knows nothing like, if there are any."""
-        count = len(self._unfamiliar)
-        if not count:
-            return []
-        named = ", ".join(self._unfamiliar[:UNFAMILIAR_NAMED])
-        named += f" and {count - UNFAMILIAR_NAMED} more" if count > UNFAMILIAR_NAMED else ""
-        return [
-            f"unlike the pictures that the scorer was trained on, so take the score with care: {named}."
-        ]
 
     def save_report(self, path: Path, tally: runs.Tally) -> None:
         from rsfiqa.report.html import save_report

@@ -7,33 +7,36 @@ from typing import Annotated
 
 import typer
 
-from rsfiqa.cli import outputs
+from rsfiqa.cli import common, outputs
+from rsfiqa.cli.bench_ablation import ablation
+from rsfiqa.cli.bench_collection import collection
 from rsfiqa.cli.bench_read import read
 from rsfiqa.cli.bench_rsa import rsa
 from rsfiqa.cli.bench_sanity import sanity
 from rsfiqa.cli.bench_score import score
 from rsfiqa.cli.bench_segment import segment
 from rsfiqa.cli.bench_serve import serve
-from rsfiqa.reading.build import DEFAULT_READER
+from rsfiqa.reading.build import default_reader
 
 app = typer.Typer(
-    help="Measure speed, memory, locality, sanity, segmentation, reading, RSA and the server on this machine.",
+    help="Measure speed, memory, locality, sanity, segmentation, reading, RSA, whole collections and the "
+    "server on this machine.",
     no_args_is_help=True,
 )
 app.command()(segment)
 app.command()(serve)
+app.command()(ablation)
 app.command()(read)
 app.command()(rsa)
 app.command()(sanity)
 app.command()(score)
-
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
+app.command()(collection)
 
 
 @app.command()
 def assess(
-    json_file: JsonOption = None,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    out: common.FiguresOption = None,
+    precision: common.PrecisionOption = "fp32",
     huge: Annotated[bool, typer.Option(help="Measure 100 megapixels too.")] = True,
 ) -> None:
     """Time and memory of assessing pictures, and where the time goes."""
@@ -42,7 +45,7 @@ def assess(
 
     from rsfiqa.benchmarks import bench_assess
 
-    outputs.require_writable_figures(json_file)
+    outputs.require_writable_figures(out)
     errors = Console(stderr=True)
     figures = bench_assess(
         precision, huge=huge, told=lambda case: errors.print(f"measuring {case}", style="dim")
@@ -62,19 +65,16 @@ def assess(
     console = Console()
     console.print(table)
     console.print(stages)
-    outputs.write_figures(figures, json_file)
+    outputs.write_figures(figures, out)
 
 
 @app.command()
 def locality(
     pictures: Annotated[Path, typer.Argument(help="A folder of clean photographs.")],
-    json_file: JsonOption = None,
-    limit: Annotated[int, typer.Option(help="Pictures at most.", min=1)] = 100,
-    seed: Annotated[int, typer.Option(help="Of regions and distortions.")] = 0,
-    model: Annotated[
-        str | None,
-        typer.Option(help="A trained scorer's folder or hub id.", show_default="packaged"),
-    ] = None,
+    out: common.FiguresOption = None,
+    limit: common.LimitOption = 100,
+    seed: common.SeedOption = 0,
+    model: common.ModelOption = None,
     reader: Annotated[
         str | None,
         typer.Option(
@@ -87,17 +87,14 @@ def locality(
     from rich.table import Table
 
     from rsfiqa.assessor import load_scorer
-    from rsfiqa.cli.common import make_assessor, on_terminal, progress
     from rsfiqa.inputs import find_images
     from rsfiqa.learning.locality import measure_locality
 
-    outputs.require_writable_figures(json_file)
+    outputs.require_writable_figures(out)
     paths = [Path(p) for p in find_images([str(pictures)]) if isinstance(p, str)][:limit]
-    # A scorer that sees no readings scores the same without them, and sooner.
     scorer = load_scorer(model)
-    reader = reader or (DEFAULT_READER if scorer.reads else "none")
-    assessor = make_assessor(model=scorer, reader=reader)
-    with progress("spoiling", len(paths), shown=on_terminal()) as advance:
+    assessor = common.make_assessor(model=scorer, reader=reader or default_reader(scorer.reads))
+    with common.progress("spoiling", len(paths), shown=common.on_terminal()) as advance:
         figures = measure_locality(assessor, paths, seed=seed, told=lambda: advance(1))
     table = Table(title=f"One region spoiled, {figures['pictures']} photographs")
     for column in ("", "copies", "falls most", "its fall", "others' change", "picture's fall"):
@@ -112,4 +109,4 @@ def locality(
             f"{row['picture_fall']:.1f}",
         )
     Console().print(table)
-    outputs.write_figures(figures, json_file)
+    outputs.write_figures(figures, out)

@@ -76,7 +76,7 @@ def read(
     limit: Annotated[
         int | None, typer.Option(help="Pictures at most, of each set and folder.", min=1)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.", min=0)] = 0,
+    seed: common.SeedOption = 0,
     segmenter: common.SegmenterOption = "embedded",
     device: common.DeviceOption = "auto",
     precision: common.PrecisionOption = "fp32",
@@ -84,10 +84,7 @@ def read(
     plots: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write plots of the figures here.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "--json", metavar="FILE.json", help="Write all figures here, too."),
-    ] = None,
+    out: common.FiguresOption = None,
 ) -> None:
     """Readings: do they find what was done to regions, and only there; do people agree; what they cost.
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rsfiqa.cli import outputs
+from rsfiqa.cli import common, outputs
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,16 +35,14 @@ def rsa(
     threads: Annotated[
         int, typer.Option(help="Processor cores to use; 0 for torch's own choice.", min=0)
     ] = 0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here too.")
-    ] = None,
+    out: common.FiguresOption = None,
 ) -> None:
     """RSA forward and backward, against positions and regions, beside unmasked attention.
 
     Attention is one torch.nn.MultiheadAttention of the same width over the same positions; the two take
     turns. Memory is what a step adds to its process. Always on the CPU.
     """
-    outputs.require_writable_figures(json_file)
+    outputs.require_writable_figures(out)
     from rich.console import Console
 
     from rsfiqa.benchmarks import machine
@@ -72,7 +69,7 @@ def rsa(
             f"{goal['ratio']:.2f}, {verdict}",
             soft_wrap=True,
         )
-    outputs.write_figures(figures, json_file)
+    outputs.write_figures(figures, out)
 
 
 def _table(figures: Mapping[str, Any]) -> Table:

@@ -31,7 +31,7 @@ def sanity(
         ),
     ] = None,
     model: common.ModelOption = None,
-    limit: Annotated[int | None, typer.Option(help="Pictures at most.", min=1)] = None,
+    limit: common.LimitOption = None,
     family: Annotated[
         list[str] | None,
         typer.Option(help="Only this distortion; may be given again.", show_default="all"),
@@ -42,16 +42,13 @@ def sanity(
     long_side: Annotated[
         int, typer.Option(help="Larger pictures are first brought to this long side.", min=64)
     ] = 768,
-    seed: Annotated[int, typer.Option(help="Of noise, directions and casts.", min=0)] = 0,
+    seed: common.SeedOption = 0,
     device: common.DeviceOption = "auto",
     precision: common.PrecisionOption = "fp32",
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw score against strength.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "--json", metavar="FILE.json", help="Write all figures here, too."),
-    ] = None,
+    out: common.FiguresOption = None,
 ) -> None:
     """Do scores fall with every fault's strength, and stay where quality does? No labels needed."""
     from rich.console import Console
@@ -60,7 +57,7 @@ def sanity(
     from rsfiqa.learning.reading_plots import require_plots
     from rsfiqa.learning.sanity import measure_sanity
     from rsfiqa.learning.sanity_plot import curves_png
-    from rsfiqa.reading.build import DEFAULT_READER
+    from rsfiqa.reading.build import default_reader
 
     outputs.require_writable_figures(out)
     if plot is not None:
@@ -68,11 +65,10 @@ def sanity(
         outputs.require_writable_file(plot)
     families = _families(family)
     chosen = _photographs(pictures, limit, long_side)
-    # A scorer that sees no readings scores the same without them, and sooner.
     scorer = load_scorer(model)
     assessor = common.make_assessor(
         model=scorer,
-        reader=DEFAULT_READER if scorer.reads else "none",
+        reader=default_reader(scorer.reads),
         device=device,
         precision=precision,
     )

@@ -64,7 +64,7 @@ def score(
     model: common.ModelOption = None,
     repeats: Annotated[int, typer.Option(help="Counted turns of each at most.", min=1)] = 5,
     seconds: Annotated[float, typer.Option(help="For the turns of one case.", min=0)] = 2.0,
-    out: Annotated[Path | None, typer.Option(help="Write the figures here as JSON.")] = None,
+    out: common.FiguresOption = None,
     plot: Annotated[Path | None, typer.Option(help="Draw them here as PNG.")] = None,
 ) -> None:
     """Time and memory of scoring, beside a plain ResNet-50 and the same backbones without RSA.

@@ -45,12 +45,10 @@ def segment(
     limit: Annotated[
         int | None, typer.Option(help="Pictures at most, of each split and folder.", min=1)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the distortions.")] = 0,
+    seed: common.SeedOption = 0,
     timing: Annotated[bool, typer.Option(help="Measure time and memory, up to 50 MP.")] = True,
     device: common.DeviceOption = "auto",
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures, and each picture's, here too.")
-    ] = None,
+    out: common.FiguresOption = None,
 ) -> None:
     """Partitions: do they agree with people, stay when a picture is spoiled, and what they cost.
 
@@ -60,7 +58,7 @@ def segment(
     specs = list(dict.fromkeys(segmenter or ["embedded"]))
     if bsds is None and clean is None and not timing:
         raise ConfigError("there is nothing to measure; give --bsds, --clean, or leave timing on.")
-    outputs.require_writable_figures(json_file)
+    outputs.require_writable_figures(out)
     from rich.console import Console
 
     from rsfiqa.benchmarks import machine
@@ -79,7 +77,7 @@ def segment(
             f"partition rule: {rule['masks']} masks on {rule['width']}×{rule['height']} pixels in "
             f"{rule['seconds']:.2f} s, peak memory {_megabytes(rule['peak_mb'])}"
         )
-    outputs.write_figures(figures, json_file)
+    outputs.write_figures(figures, out)
 
 
 def _compare(

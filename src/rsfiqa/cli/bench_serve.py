@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rsfiqa.cli import outputs
+from rsfiqa.cli import common, outputs
 from rsfiqa.reading.build import DEFAULT_READER
 
 
@@ -21,9 +20,7 @@ def serve(
     kill: Annotated[
         bool, typer.Option("--kill/--no-kill", help="Also kill a server and start another.")
     ] = True,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the figures here too.")
-    ] = None,
+    out: common.FiguresOption = None,
 ) -> None:
     """A server of its own under load: proper answers, those of rsfiqa assess, and flat memory.
 
@@ -35,7 +32,7 @@ def serve(
     from rsfiqa.benchmarks import machine
     from rsfiqa.service.load_bench import bench_serve
 
-    outputs.require_writable_figures(json_file)
+    outputs.require_writable_figures(out)
     errors = Console(stderr=True)
     figures = {"machine": machine()} | bench_serve(
         clients=clients,
@@ -66,5 +63,5 @@ def serve(
     for what, met in figures["met"].items():
         verdict = {True: "yes", False: "NO ", None: "too short to tell:"}[met]
         console.print(f"{verdict}  {what}", soft_wrap=True)
-    outputs.write_figures(figures, json_file)
+    outputs.write_figures(figures, out)
     raise typer.Exit(1 if False in figures["met"].values() else 0)

@@ -65,6 +65,19 @@ QuietOption = Annotated[
     typer.Option("--quiet", "-q", help="No progress and no summary; failures are still named."),
 ]
 
+BatchSizeOption = Annotated[
+    int, typer.Option(min=1, help="Pictures that go through the model together.")
+]
+
+# Of measurements.
+FiguresOption = Annotated[
+    Path | None,
+    typer.Option("--out", "--json", metavar="FILE.json", help="Write all figures here, too."),
+]
+SeedOption = Annotated[int, typer.Option(help="Of all that is drawn.", min=0)]
+LimitOption = Annotated[int | None, typer.Option(help="Pictures at most.", min=1)]
+
+# Of tables of human scores.
 ImageColumnOption = Annotated[str, typer.Option(help="Column of the pictures' names.")]
 ScoreColumnOption = Annotated[str, typer.Option(help="Column of the human scores.")]
 ScoreRangeOption = Annotated[

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import typer
 
+from rsfiqa.atomic import replacing
 from rsfiqa.errors import DataError
 
 if TYPE_CHECKING:
@@ -106,13 +107,11 @@ def save_picture(picture: Image.Image, path: Path) -> None:
     Raises:
         DataError: it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(unfinished, format="PNG")
-        unfinished.replace(path)
+        # One of many, which can be made again: not worth a wait for the disk each.
+        with replacing(path, durable=False) as partial:
+            picture.save(partial, format="PNG")
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise unwritable(path, error) from error
 
 

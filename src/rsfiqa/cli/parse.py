@@ -27,8 +27,9 @@ def parse(
         list[str],
         typer.Argument(
             metavar="DATASET",
-            help="CSV files of a data set (image,mos), pictures, folders (searched with their "
-            "sub-folders), globs, or - for a list on standard input.",
+            help="CSV files of a data set (image,mos), NAME:FOLDER for a data set that rsfiqa data "
+            "knows, pictures, folders (searched with their sub-folders), globs, or - for a list on "
+            "standard input.",
             show_default=False,
         ),
     ],
@@ -60,7 +61,7 @@ def parse(
 
     folder = cache or cache_folder()
     outputs.require_writable_folder(folder)
-    inputs = find_images(_expand_csv(datasets, image_column, score_column))
+    inputs = find_images(_pictures_of(datasets, image_column, score_column))
     if not any(isinstance(given, str) for given in inputs):
         runs.give_up(inputs, to_standard_output=False)
     chosen_reader = common.make_reader(
@@ -79,10 +80,10 @@ def parse(
     )
     run = _Run()
     ready = work_through(
-        parser.parse_batch,
+        parser.parse,
         inputs,
         is_kept=parser.is_kept,
-        batch_size=parser.workers,
+        workers=parser.workers,
         max_pixels=max_pixels,
     )
     shown = not quiet and common.on_terminal()
@@ -97,12 +98,14 @@ def parse(
     raise typer.Exit(1 if tally.failures or parser.notes else 0)
 
 
-def _expand_csv(given: Iterable[str], image_column: str, score_column: str) -> Iterator[str]:
-    """The pictures of CSV files in their place; everything else as it is."""
+def _pictures_of(given: Iterable[str], image_column: str, score_column: str) -> Iterator[str]:
+    """The pictures of CSV files and of named data sets in their place; everything else as it is."""
     from rsfiqa.learning.datasets import ScoredImages
+    from rsfiqa.learning.known_sets.loading import named_set
 
     for path in given:
-        if Path(path).suffix.lower() == ".csv" and Path(path).is_file():
+        is_csv = Path(path).suffix.lower() == ".csv" and Path(path).is_file()
+        if is_csv or named_set(path) is not None:
             scored = ScoredImages.from_csv(
                 path, image_column=image_column, score_column=score_column
             )

@@ -74,10 +74,10 @@ def read(
             file = stack.enter_context(ResultsFile(out, parser.info, mark="readings"))
         run = _Run(parser, file, with_masks=masks)
         ready = work_through(
-            parser.parse_batch,
+            parser.parse,
             inputs,
             is_kept=run.is_kept,
-            batch_size=parser.workers,
+            workers=parser.workers,
             max_pixels=max_pixels,
         )
         shown = not quiet and common.on_terminal(prints=file is None)

@@ -44,12 +44,13 @@ def take_all(
     tally = Tally()
     start = time.perf_counter()
     with (
-        closing(ready),  # on an interrupt, too, the reading thread ends before the file is closed
+        closing(ready),  # on an interrupt, too, its threads end before the file is closed
         common.progress(what, total, shown=shown) as advance,
     ):
         for outcomes in ready:
             take(outcomes, tally)
             advance(len(outcomes), f"{len(tally.failures)} failed" if tally.failures else "")
+            del outcomes  # so that its pictures are not held while the next ones are waited for
     tally.seconds = time.perf_counter() - start
     return tally
 

@@ -89,7 +89,11 @@ def segment(
             chosen = cast("PartitionFormat", format)
             run = _ToFolder(out, names, index, partitioner, chosen, model, with_overlay=overlay)
         ready = work_through(
-            partitioner.partition_batch, inputs, is_kept=run.is_kept, max_pixels=max_pixels
+            partitioner.partition,
+            inputs,
+            is_kept=run.is_kept,
+            workers=partitioner.workers,
+            max_pixels=max_pixels,
         )
         shown = not quiet and common.on_terminal(prints=out is None)
         tally = runs.take_all(run.take, ready, "segmenting", len(inputs), shown=shown)

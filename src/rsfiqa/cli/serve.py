@@ -94,9 +94,7 @@ def serve(
     model: common.ModelOption = None,
     device: common.DeviceOption = "auto",
     precision: common.PrecisionOption = "fp32",
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Pictures that go through the model together.")
-    ] = 4,
+    batch_size: common.BatchSizeOption = 4,
     limits: ServeLimits,
     quiet: common.QuietOption = False,
 ) -> None:

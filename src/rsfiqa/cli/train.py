@@ -3,6 +3,7 @@
 rsfiqa train pictures/scores.csv --out scorer
 rsfiqa train koniq10k:/data/koniq kadid10k:/data/kadid10k --out scorer
 rsfiqa train run.yaml --out scorer
+rsfiqa train pictures/scores.csv --splits 10 --out splits
 accelerate launch -m rsfiqa train run.yaml --out scorer
 """
 
@@ -73,6 +74,14 @@ def train(
         int | None,
         typer.Option(min=0, help="Locally spoiled copies to learn from.", show_default="1500"),
     ] = None,
+    graded: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Pictures to learn from how their score falls as a fault of the whole of them grows.",
+            show_default="276",
+        ),
+    ] = None,
     flips: Annotated[
         bool | None,
         typer.Option(
@@ -83,7 +92,7 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="Try it out on so many pictures of each data set, spoiled copies in proportion.",
+            help="Try it out on so many pictures of each data set, copies in proportion.",
             show_default="all",
         ),
     ] = None,
@@ -143,6 +152,18 @@ def train(
     lower_is_better: Annotated[
         bool, typer.Option(rich_help_panel=_DATA_PANEL, help="Low scores are good, as with DMOS.")
     ] = False,
+    splits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|FILE.csv",
+            rich_help_panel=_DATA_PANEL,
+            help="Train one scorer a split, each in a folder of its own, and measure it on the "
+            "split's test part: median and spread of the figures. N random splits, 80 % to 20 % by "
+            "reference, or those in a file that rsfiqa data splits wrote. Splits that are done are "
+            "kept.",
+            show_default="one scorer, on the data's own split",
+        ),
+    ] = None,
     leaks: Annotated[
         str | None,
         typer.Option(
@@ -206,6 +227,7 @@ def train(
         "training.patience": patience,
         "training.seed": seed,
         "spoiled": spoiled,
+        "graded": graded,
         "flips": flips,
         "limit": limit,
         "encoder": [parse_backbone(text) for text in backbone] if backbone else None,
@@ -226,16 +248,21 @@ def train(
         "score_range": score_range,
         "lower_is_better": lower_is_better or None,
     }
-    config = _configuration(data, _without_none(given), _without_none(of_data))
+    config = configuration(data, without_none(given), without_none(of_data))
+    if splits is not None:
+        from rsfiqa.cli.train_splits import SplitRuns
+
+        SplitRuns(config, out, cache, device, fresh, splits).go()
+        return
     from rsfiqa.cli.train_run import Run
 
     Run(config, out, cache, device, fresh).go()
 
 
-def _configuration(
+def configuration(
     named: Sequence[str], options: Mapping[str, Any], of_data: Mapping[str, Any]
 ) -> TrainConfig:
-    """What the file, the data and the options say together.
+    """What the file, the data and the options of a command say together.
 
     Args:
         named: a file of settings, data sets, or a file and then data sets.
@@ -254,7 +281,8 @@ def _configuration(
     return with_data_settings(config, of_data)
 
 
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -139,20 +139,21 @@ class GridEncoder(nn.Module):
         rows, columns = grid_shape(pixels.shape[-2], pixels.shape[-1])
         positions: list[Tensor] = []
         context: list[Tensor] = []
-        semantics: list[Tensor] = []
+        deepest: list[Tensor] = []
         for backbone in self.backbones:
             features: FeatureMaps = backbone(_sized(pixels, backbone, rows, columns))
             context.extend(features.tokens)
+            cells: list[Tensor] = []
             for feature_map, reduction in zip(features.maps, backbone.reductions, strict=True):
-                positions.append(_mean_on_grid(feature_map, rows, columns))
+                cells.append(_mean_on_grid(feature_map, rows, columns))
+                positions.append(cells[-1])
                 if _has_deviation(backbone, reduction):
-                    positions.append(_deviation_on_grid(feature_map, positions[-1]))
+                    positions.append(_deviation_on_grid(feature_map, cells[-1]))
                 deviation, mean = torch.std_mean(feature_map, dim=(-2, -1), correction=0)
                 context.extend([mean, deviation])
-            deepest = [_mean_on_grid(m, rows, columns) for m in features.maps[-SEMANTIC_DEPTHS:]]
-            semantics.append(torch.cat([F.normalize(m, dim=1) for m in deepest], 1))
-        depths = min(SEMANTIC_DEPTHS, len(self.backbones[0].channels))
-        return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantics[0], depths)
+            deepest = deepest or cells[-SEMANTIC_DEPTHS:]
+        semantic = torch.cat([F.normalize(m, dim=1) for m in deepest], 1)
+        return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantic, len(deepest))
 
 
 def to_tensor(pixels: npt.NDArray[Any]) -> Tensor:
@@ -178,6 +179,8 @@ def _sized(pixels: Tensor, backbone: TimmBackbone, rows: int, columns: int) -> T
 
 def _mean_on_grid(feature_map: Tensor, rows: int, columns: int) -> Tensor:
     height, width = feature_map.shape[-2:]
+    if (height, width) == (rows, columns):
+        return feature_map
     if height < rows or width < columns:
         size = (max(height, rows), max(width, columns))
         feature_map = F.interpolate(feature_map, size=size, mode="bilinear", align_corners=False)

@@ -17,7 +17,7 @@ better, as the exact weighted sum of region scores.
 | backbones (frozen) | {backbones} |
 | regions | {segmenter} |
 | readings | {readings} |
-| trained on | {training_pictures} scored pictures{mirrored}, {spoiled_copies} locally spoiled copies |
+| trained on | {training_pictures} scored pictures{mirrored}, {spoiled_copies} locally spoiled copies{graded} |
 | chosen on | {validation_pictures} validation pictures |
 | seeds | {seeds} |
 | precision of the backbones in training | {precision} |
@@ -54,6 +54,7 @@ def model_card(checkpoint: Checkpoint, command: str) -> str:
         segmenter=checkpoint.segmenter,
         readings=_readings(training),
         mirrored=" and their mirror images" if training.get("flips") else "",
+        graded=_graded(training),
         unread=_unread(training),
         reliability=_reliability(checkpoint),
         sets=_sets(training),
@@ -77,6 +78,11 @@ def _readings(training: dict[str, Any]) -> str:
         return "none"
     whose = {"own": "", "shuffled": ", shuffled among pictures: an ablation"}[training["readings"]]
     return f"{training['reader']}, of {training['regions_read']:.1%} of the regions{whose}"
+
+
+def _graded(training: dict[str, Any]) -> str:
+    count = training.get("graded_copies", 0)
+    return f", {count} spoiled as a whole in rising strength" if count else ""
 
 
 def _unread(training: dict[str, Any]) -> str:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from rsfiqa.atomic import write_whole
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.learning.content_classifier import (
     PENALTY,
@@ -230,17 +229,9 @@ def save_classifier(classifier: ContentClassifier, path: Path) -> None:
         "right": classifier.trial.right,
         "area": classifier.trial.area,
     }
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(save(tensors, metadata))
-        temporary.replace(path)
+        write_whole(path, save(tensors, metadata))
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise DataError(f"the content classifier cannot be written to {path}: {error}.") from error
 
 

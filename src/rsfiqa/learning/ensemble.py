@@ -93,6 +93,7 @@ def train(
             prepared.validation_scores,
             spoiled,
             _epoch_teller(i, on_epoch, logs),
+            graded=prepared.graded,
             sets=prepared.sets,
             state=None if state is None else state.member(i, facts),
             on_step=_step_teller(i, logs),
@@ -112,6 +113,7 @@ def train(
         "precision": recipe.precision,
         "training_pictures": len(training) // (2 if recipe.flips else 1),
         "spoiled_copies": len(spoiled),
+        "graded_copies": len(prepared.graded),
         "validation_pictures": len(validation),
         "members": [asdict(result.best) for result in results],
         **agreement(validation),
@@ -178,7 +180,9 @@ def _facts(
 ) -> dict[str, Any]:
     """What a run depends on besides the recipe."""
     return {
-        "training pictures": data_digest(training, prepared.training_scores, spoiled),
+        "training pictures": data_digest(
+            training, prepared.training_scores, spoiled, prepared.graded
+        ),
         "validation pictures": data_digest(validation, prepared.validation_scores),
         "data sets": None if prepared.sets is None else list(prepared.sets.names),
     }

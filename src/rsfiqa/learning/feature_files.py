@@ -85,6 +85,25 @@ def read_features(path: Path, *, with_readings: bool) -> CachedFeatures | None:
         return None
 
 
+def contexts_to_bytes(contexts: Tensor) -> bytes:
+    """The content of a file of whole-picture features `[N, D]`."""
+    from safetensors.torch import save
+
+    return save({"contexts": contexts.float().cpu().contiguous()})
+
+
+def read_contexts(path: Path, shape: tuple[int, int]) -> Tensor | None:
+    """Whole-picture features `[N, D]` of a file; None where there is none that is whole."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        contexts = load(path.read_bytes())["contexts"]
+    except (SafetensorError, OSError, KeyError):
+        return None
+    return contexts if contexts.shape == shape else None
+
+
 def _channels_last(positions: Tensor) -> Tensor:
     """The same `[c, h, w]`, its channels side by side in memory, as batches want them."""
     return positions.permute(1, 2, 0).contiguous().permute(2, 0, 1)

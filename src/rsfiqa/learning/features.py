@@ -17,14 +17,21 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from rsfiqa import atomic
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.images import hash_file, load_image, resize_to_budget
-from rsfiqa.learning.distortions import FAMILIES, VERSION, spoil_region
-from rsfiqa.learning.feature_files import read_features, to_bytes
+from rsfiqa.learning.distortions import FAMILIES, STRENGTHS, VERSION, distort, spoil_region
+from rsfiqa.learning.feature_files import (
+    contexts_to_bytes,
+    read_contexts,
+    read_features,
+    to_bytes,
+)
+from rsfiqa.learning.graded import Graded, GradePlan
 from rsfiqa.learning.spoiled import Spoiled
 from rsfiqa.observation import Observation, observe
 from rsfiqa.parallel import cpu_workers, parallel_map
@@ -159,6 +166,26 @@ class FeatureCache:
             lambda plan: self.spoiled(paths[plan.source], plan), plans, self._workers()
         )
 
+    def graded(self, path: Path, plan: GradePlan) -> Graded:
+        """A picture spoiled as a whole, in all strengths: whole-picture features only."""
+        settings = f"{self.extractor.name}|{self.extractor.encoder.precision}"
+        change = f"graded,{plan.family},{plan.seed},v{VERSION}"
+        file = self._file(_digest(f"{hash_file(path)}|{settings}|{change}"))
+        shape = (len(STRENGTHS), len(self.extractor.stem.context_center))
+        contexts = read_contexts(file, shape)
+        if contexts is None:
+            pixels = load_image(path).pixels
+            copies = (distort(pixels, plan.family, strength, plan.seed) for strength in STRENGTHS)
+            contexts = torch.stack([self.extractor.context(copy) for copy in copies]).cpu()
+            write_whole(file, contexts_to_bytes(contexts))
+        return Graded(contexts, plan.source)
+
+    def all_graded(self, paths: Sequence[Path], plans: Sequence[GradePlan]) -> Iterator[Graded]:
+        """Graded copies of the pictures that the plans name, in order of the plans."""
+        return parallel_map(
+            lambda plan: self.graded(paths[plan.source], plan), plans, self._workers()
+        )
+
     def _workers(self) -> int:
         return cpu_workers() if self.extractor.device.type == "cpu" else 1
 
@@ -188,11 +215,14 @@ class FeatureCache:
         settings = f"{self.extractor.name}|{self.extractor.encoder.precision}"
         if self.sentences is not None:
             settings += f"|{self.reader.name}|{wording.VERSION}|{self.sentences.name}"
-        text = f"{hash_file(path)}|{settings}|{change}"
-        return hashlib.sha256(text.encode()).hexdigest()[:40]
+        return _digest(f"{hash_file(path)}|{settings}|{change}")
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
 def fit_stem(

@@ -18,9 +18,7 @@ which `rsfiqa teach tune` uses.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsfiqa.atomic import replacing
 from rsfiqa.errors import DataError
 from rsfiqa.images import load_image
 from rsfiqa.learning.instructions import Instruction, RegionInstruction
@@ -74,11 +73,10 @@ def export_messages(
     """
     path = Path(path)
     views = path.with_name(f"{path.stem}-views")
-    unfinished = path.with_name(f".{path.name}.new")
     conversations = pictures = 0
     try:
         views.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w", encoding="utf-8") as file:
+        with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
             for instruction in instructions:
                 pixels = load_image(instruction.image).pixels
                 partition = instruction.partition
@@ -101,16 +99,10 @@ def export_messages(
                         file.write(json.dumps(record, ensure_ascii=False) + "\n")
                         conversations += 1
                 told(1)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
     except OSError as error:
         raise DataError(
             f"{path} cannot be written: {error.strerror or error}; name another place."
         ) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
     return ExportReport(conversations, pictures)
 
 

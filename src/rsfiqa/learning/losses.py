@@ -59,3 +59,30 @@ def locality_loss(
     others = there & ~target
     stay = F.relu(change[others].abs() - tolerance).mean() if others.any() else fall.new_zeros(())
     return (fall + stay) / 10
+
+
+def grading_loss(scores: Tensor, falls: Tensor) -> Tensor:
+    """What a fault that grows must do to a picture's score.
+
+    At each strength the score must lie below the clean picture's by what `falls` says, and below
+    that of the strength before by half of what `falls` grows: order first, distance second.
+
+    Args:
+        scores: `[B, S]`, 0..100: the clean picture, then its copies in rising strength.
+        falls: `[S]`, points; rising, 0 for the clean picture.
+
+    Returns:
+        a scalar, in units of 10 points; 0 where all fall far enough.
+
+    Example:
+        >>> import torch
+        >>> falls = torch.tensor([0.0, 2.0, 6.0])
+        >>> grading_loss(torch.tensor([[80.0, 77.0, 70.0]]), falls)
+        tensor(0.)
+        >>> grading_loss(torch.tensor([[80.0, 80.0, 80.0]]), falls)
+        tensor(0.5500)
+    """
+    below_clean = F.relu(falls[1:] - (scores[:, :1] - scores[:, 1:])).mean()
+    steps = scores[:, :-1] - scores[:, 1:]
+    below_last = F.relu((falls[1:] - falls[:-1]) / 2 - steps).mean()
+    return (below_clean + below_last) / 10

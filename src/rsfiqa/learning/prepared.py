@@ -11,7 +11,9 @@ from rsfiqa.encoders.build import DEFAULT_ENCODER
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.extraction import PictureFeatures
 from rsfiqa.learning.datasets import ScoredImages
+from rsfiqa.learning.graded import Graded
 from rsfiqa.learning.joint_sets import JointSets
+from rsfiqa.learning.ranges import AT_LEAST_ONE, BELOW_ONE, INSIDE_ONE, NOT_NEGATIVE, require
 from rsfiqa.learning.shown_readings import Readings, require_readings
 from rsfiqa.learning.spoiled import Spoiled
 from rsfiqa.learning.training_config import TrainingConfig
@@ -36,9 +38,10 @@ class Recipe:
         training: settings of the optimisation.
         encoder: descriptions of the backbones.
         spoiled: how many locally spoiled copies of training pictures to make.
+        graded: how many training pictures to spoil as a whole, each in one way in all strengths.
         flips: train on every picture's mirror image as well, which is segmented and read anew:
             twice the features, and epochs twice as long.
-        limit: pictures of each data set, drawn at random, and spoiled copies in proportion: for
+        limit: pictures of each data set, drawn at random, and copies in proportion: for
             trying a run out; 0 takes all.
         precision: of the encoder while features are computed, `fp32` or `bf16`.
         validation_fraction: held out at random when the data has no `val` split.
@@ -58,6 +61,7 @@ class Recipe:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     encoder: Sequence[Mapping[str, Any]] = DEFAULT_ENCODER
     spoiled: int = 1500
+    graded: int = 276
     flips: bool = False
     limit: int = 0
     precision: Precision = "fp32"
@@ -70,13 +74,8 @@ class Recipe:
         require_precision(self.precision)
         require_readings(self.readings, self.reader)
         _require_sizes(self.model)
-        for name in ("spoiled", "limit"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}.")
-        if not 0 < self.validation_fraction < 1:
-            raise ConfigError(
-                f"validation_fraction must be between 0 and 1; got {self.validation_fraction}."
-            )
+        require(self, NOT_NEGATIVE, "spoiled", "graded", "limit")
+        require(self, INSIDE_ONE, "validation_fraction")
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,7 @@ class Prepared:
     spoiled: list[Spoiled]
     segmenter: str
     reader: str = "none"
+    graded: Sequence[Graded] = ()
     sets: JointSets | None = None
     """Which picture is of which data set, where there are several."""
 
@@ -140,7 +140,16 @@ def copies_of(recipe: Recipe, taken: int, pictures: int) -> int:
     """
     if recipe.model.aggregation != "rsa":
         return 0
-    return recipe.spoiled if taken == pictures else -(-recipe.spoiled * taken // pictures)
+    return _in_proportion(recipe.spoiled, taken, pictures)
+
+
+def grades_of(recipe: Recipe, taken: int, pictures: int) -> int:
+    """How many graded copies to make; see `copies_of`."""
+    return _in_proportion(recipe.graded, taken, pictures)
+
+
+def _in_proportion(copies: int, taken: int, pictures: int) -> int:
+    return copies if taken == pictures else -(-copies * taken // pictures)
 
 
 def teller(stage: str, total: int, progress: Progress | None) -> Callable[[int], None]:
@@ -176,12 +185,9 @@ def _limited(
 
 
 def _require_sizes(model: ScorerConfig) -> None:
-    for name in ("dim", "heads", "hidden", "members"):
-        if getattr(model, name) < 1:
-            raise ConfigError(f"model.{name} must be 1 or more; got {getattr(model, name)}.")
+    require(model, AT_LEAST_ONE, "dim", "heads", "hidden", "members", where="model.")
     if model.dim % model.heads:
         raise ConfigError(
             f"model.dim must be a multiple of model.heads; got {model.dim} and {model.heads}."
         )
-    if not 0 <= model.dropout < 1:
-        raise ConfigError(f"model.dropout must be from 0 to below 1; got {model.dropout}.")
+    require(model, BELOW_ONE, "dropout", where="model.")

@@ -5,12 +5,13 @@
     prepared = prepare(ScoredImages.from_csv("pictures/scores.csv"), Recipe())
     checkpoint = train(prepared, "mine")
     longer = replace(prepared, recipe=replace(prepared.recipe, training=TrainingConfig(epochs=9)))
+
+`prepare_bank` leaves open which pictures are for training: for several splits of one data set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,15 @@ from rsfiqa.assets import cache_folder
 from rsfiqa.devices import choose_device
 from rsfiqa.encoders.build import build_encoder
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
+from rsfiqa.learning.backbone_parts import backbone_parts
 from rsfiqa.learning.datasets import ScoredImages
 from rsfiqa.learning.ensemble import train
-from rsfiqa.learning.features import FeatureCache, SpoilPlan, fit_stem, plan_spoiled
-from rsfiqa.learning.joint_sets import JointSets
-from rsfiqa.learning.prepared import (
-    Prepared,
-    Progress,
-    Recipe,
-    copies_of,
-    split,
-    teller,
-    told,
-    without_limit,
-)
-from rsfiqa.learning.spoiled import Spoiled
-from rsfiqa.learning.training import TrainingConfig, require_enough
+from rsfiqa.learning.feature_bank import FeatureBank
+from rsfiqa.learning.features import FeatureCache, SpoilPlan, fit_stem
+from rsfiqa.learning.graded import GradePlan
+from rsfiqa.learning.picture_work import STEM_PICTURES, Data, PictureWork
+from rsfiqa.learning.prepared import Prepared, Progress, Recipe, split, teller, told
+from rsfiqa.learning.training import TrainingConfig
 from rsfiqa.reading.base import NoReader, Reader
 from rsfiqa.reading.build import build_reader, precision_of
 from rsfiqa.regions.embedded import EmbeddedSegmenter
@@ -44,21 +38,20 @@ from rsfiqa.scoring.stem import Stem
 __all__ = [
     "STEM_PICTURES",
     "STEM_WIDTH",
+    "Data",
     "Prepared",
     "Progress",
     "Recipe",
     "TrainingConfig",
     "prepare",
+    "prepare_bank",
+    "prepare_bank_share",
     "prepare_share",
     "split",
     "train",
 ]
 
 STEM_WIDTH = 64
-STEM_PICTURES = 300
-
-Data = ScoredImages | Mapping[str, ScoredImages]
-"""One data set, or several by name; the scorer's scale is that of the first."""
 
 
 def prepare(
@@ -85,8 +78,8 @@ def prepare(
         ImageError: a picture cannot be read.
         MissingExtraError: the reader needs a package that is not installed.
     """
-    work = _Work.of(data, recipe)
-    features = _features(work, recipe, cache, progress, device)
+    work = PictureWork.of(data, recipe)
+    features = _features(work.stem, recipe, cache, progress, device)
     training = list(
         told(features.all_clean(work.train), "training pictures", len(work.train), progress)
     )
@@ -98,6 +91,7 @@ def prepare(
     )
     copies = features.all_spoiled(work.train, work.plans)
     spoiled = told(copies, "spoiled copies", len(work.plans), progress)
+    graded = features.all_graded(work.train, work.grades)
     times = 2 if recipe.flips else 1
     return Prepared(
         recipe=recipe,
@@ -109,6 +103,7 @@ def prepare(
         spoiled=[copy for copy in spoiled if copy is not None],
         segmenter=features.extractor.segmenter.name,
         reader=features.reader.name,
+        graded=list(told(graded, "graded copies", len(work.grades), progress)),
         sets=work.joint(times),
     )
 
@@ -134,9 +129,89 @@ def prepare_share(
     Raises:
         RsfiqaError: as for `prepare`.
     """
-    work = _Work.of(data, recipe)
+    work = PictureWork.of(data, recipe)
+    _compute_share(work, recipe, processes, cache, progress, device)
+
+
+def prepare_bank(
+    data: ScoredImages,
+    recipe: Recipe,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    device: str = "auto",
+    *,
+    stem: ScoredImages | None = None,
+    spoiled: Sequence[SpoilPlan] = (),
+    graded: Sequence[GradePlan] = (),
+) -> FeatureBank:
+    """Compute (or find in the cache) features of all pictures, whatever they will be used for.
+
+    Args:
+        data: the pictures; which are for training is said later (`FeatureBank.prepared`).
+        recipe: what is to be trained; its limit and its own counts of copies are left aside.
+        cache, progress, device: as for `prepare`.
+        stem: of which the pictures are taken that a stem is fitted to, where one has to be. It is
+            shown no scores. By default of `data`.
+        spoiled, graded: plans of copies to be made; sources are indices of `data`.
+
+    Raises:
+        RsfiqaError: as for `prepare`.
+    """
+    work = PictureWork.whole(data, stem or data, spoiled, graded)
+    features = _features(work.stem, recipe, cache, progress, device)
+    pictures = list(told(features.all_clean(work.train), "pictures", len(work.train), progress))
+    mirrored: list[PictureFeatures] = []
+    if recipe.flips:
+        found = features.all_mirrored(work.train)
+        mirrored = list(told(found, "mirrored pictures", len(work.train), progress))
+    copies = features.all_spoiled(work.train, work.plans)
+    found_copies = told(copies, "spoiled copies", len(work.plans), progress)
+    grades = features.all_graded(work.train, work.grades)
+    extractor = features.extractor
+    return FeatureBank(
+        stem=extractor.stem,
+        paths=work.train,
+        pictures=pictures,
+        mirrored=mirrored,
+        spoiled=[copy for copy in found_copies if copy is not None],
+        graded=list(told(grades, "graded copies", len(work.grades), progress)),
+        backbones=backbone_parts(extractor.encoder, recipe.encoder, extractor.stem),
+        segmenter=extractor.segmenter.name,
+        reader=features.reader.name,
+    )
+
+
+def prepare_bank_share(
+    data: ScoredImages,
+    recipe: Recipe,
+    processes: Any,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    device: str = "auto",
+    *,
+    stem: ScoredImages | None = None,
+    spoiled: Sequence[SpoilPlan] = (),
+    graded: Sequence[GradePlan] = (),
+) -> None:
+    """What `prepare_share` does, of the features that `prepare_bank` wants.
+
+    Raises:
+        RsfiqaError: as for `prepare`.
+    """
+    work = PictureWork.whole(data, stem or data, spoiled, graded)
+    _compute_share(work, recipe, processes, cache, progress, device)
+
+
+def _compute_share(
+    work: PictureWork,
+    recipe: Recipe,
+    processes: Any,
+    cache: Path | None,
+    progress: Progress | None,
+    device: str,
+) -> None:
     with processes.main_process_first():  # which fits the stem, or converts weights
-        features = _features(work, recipe, cache, progress, device)
+        features = _features(work.stem, recipe, cache, progress, device)
     first, every = processes.process_index, processes.num_processes
     train, plans = work.train[first::every], work.plans[first::every]
     mine = [*work.train, *work.held][first::every]
@@ -148,82 +223,23 @@ def prepare_share(
     processes.wait_for_everyone()
     copies = features.all_spoiled(work.train, plans)
     _run_through(told(copies, "spoiled copies", len(plans), progress))
+    grades = work.grades[first::every]
+    graded = features.all_graded(work.train, grades)
+    _run_through(told(graded, "graded copies", len(grades), progress))
     processes.wait_for_everyone()
 
 
-def _run_through(items: Iterator[PictureFeatures | Spoiled | None]) -> None:
+def _run_through(items: Iterator[object]) -> None:
     for _ in items:
         pass
 
 
-@dataclass(frozen=True)
-class _Work:
-    """The pictures of a run, those of all data sets one after the other, and what is made of them.
-
-    Attributes:
-        names: of the data sets.
-        train, held, train_scores, held_scores: training and validation pictures.
-        train_sets, held_sets: indices of their data sets.
-        stem: pictures that a stem is fitted to, where one has to be.
-        plans: of spoiled copies.
-    """
-
-    names: tuple[str, ...]
-    train: list[Path]
-    train_scores: list[float]
-    train_sets: tuple[int, ...]
-    held: list[Path]
-    held_scores: list[float]
-    held_sets: tuple[int, ...]
-    stem: list[Path]
-    plans: list[SpoilPlan]
-
-    @classmethod
-    def of(cls, data: Data, recipe: Recipe) -> _Work:
-        """Which pictures a recipe takes of the data.
-
-        Raises:
-            ConfigError: they are too few.
-            DataError: they have splits that leave nothing to train on.
-        """
-        sets = {"": data} if isinstance(data, ScoredImages) else dict(data)
-        halves = [split(one, recipe) for one in sets.values()]
-        train = [(row, i) for i, (mine, _) in enumerate(halves) for row in mine]
-        held = [(row, i) for i, (_, mine) in enumerate(halves) for row in mine]
-        require_enough(len(train), len(held))
-        whole = [split(one, without_limit(recipe)) for one in sets.values()]
-        copies = copies_of(recipe, len(train), sum(len(mine) for mine, _ in whole))
-        share = -(-STEM_PICTURES // len(halves))
-        work = cls(
-            names=tuple(sets),
-            train=[row.path for row, _ in train],
-            train_scores=[row.score for row, _ in train],
-            train_sets=tuple(i for _, i in train),
-            held=[row.path for row, _ in held],
-            held_scores=[row.score for row, _ in held],
-            held_sets=tuple(i for _, i in held),
-            stem=[row.path for mine, _ in halves for row in mine.take(share, seed=0)],
-            plans=plan_spoiled(len(train), copies, recipe.training.seed),
-        )
-        work.joint()
-        return work
-
-    def joint(self, times: int = 1) -> JointSets | None:
-        """Which picture is of which data set; None where there is one.
-
-        Args:
-            times: how often the training pictures are there, mirror images counted.
-
-        Raises:
-            ConfigError: one of several has too few pictures.
-        """
-        if len(self.names) == 1:
-            return None
-        return JointSets(self.names, self.train_sets * times, self.held_sets)
-
-
 def _features(
-    work: _Work, recipe: Recipe, cache: Path | None, progress: Progress | None, device: str
+    stem_pictures: Sequence[Path],
+    recipe: Recipe,
+    cache: Path | None,
+    progress: Progress | None,
+    device: str,
 ) -> FeatureCache:
     """What computes features, or finds them."""
     reader, sentences = _build_reading(recipe, device)
@@ -237,8 +253,8 @@ def _features(
     if shipped is not None:
         extractor.stem = shipped.to(extractor.device)
     else:
-        tell = teller("fitting the stem", len(work.stem), progress)
-        fit_stem(extractor, work.stem, folder, tell)
+        tell = teller("fitting the stem", len(stem_pictures), progress)
+        fit_stem(extractor, stem_pictures, folder, tell)
     return FeatureCache(folder, extractor, reader, sentences)
 
 

@@ -16,7 +16,7 @@ from rsfiqa.learning.datasets import ScoredImage, ScoredImages
 from rsfiqa.learning.features import FeatureCache
 from rsfiqa.learning.prepared import Progress, Recipe, split, told
 from rsfiqa.learning.reliability import Judged, fit_judged
-from rsfiqa.reading.build import build_reader, precision_of
+from rsfiqa.reading.build import build_reader, default_reader, precision_of
 from rsfiqa.regions.embedded import EmbeddedSegmenter
 from rsfiqa.scoring.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, weights_digest
 
@@ -58,7 +58,7 @@ def add_reliability(
     """
     require_precision(precision)
     checkpoint = load_checkpoint(folder)
-    reads = reader or ("embedded" if checkpoint.reads else "none")
+    reads = reader or default_reader(checkpoint.reads)
     if reads != "none" and not checkpoint.reads:
         raise ConfigError(
             f"{checkpoint.name} was trained without readings and sees none; leave reader out."

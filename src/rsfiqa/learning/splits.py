@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rsfiqa.atomic import write_whole
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.learning.known_sets.description import SPLITS
 
@@ -130,7 +131,9 @@ def random_splits(
 
 
 def write_splits(splits: Splits, file: str | Path) -> None:
-    """Write splits as a CSV with the columns image, split_0, split_1, ...
+    """Write splits as a CSV with the columns image, split_0, split_1, ..., whole or not at all.
+
+    The file's folder is made where it is missing.
 
     Raises:
         DataError: the file cannot be written.
@@ -139,11 +142,8 @@ def write_splits(splits: Splits, file: str | Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", *(f"split_{i}" for i in range(len(splits)))])
     writer.writerows(zip(splits.images, *splits.columns, strict=True))
-    file = Path(file)
-    unfinished = file.with_name(f".{file.name}.new")
     try:
-        unfinished.write_text(text.getvalue(), encoding="utf-8")
-        unfinished.replace(file)
+        write_whole(Path(file), text.getvalue().encode("utf-8"))
     except OSError as error:
         raise DataError(
             f"{file} cannot be written: {error.strerror or error}; name another place."

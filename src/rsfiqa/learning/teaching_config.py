@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_origin, get_type_hints
 
 from rsfiqa.errors import ConfigError
+from rsfiqa.learning.ranges import AT_LEAST_ONE, BELOW_ONE, NOT_NEGATIVE, require
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,12 @@ class TeachingConfig:
     checkpoint_every: int = 200
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "rank", "alpha", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is at least 1; got {getattr(self, name)}.")
-        if self.max_steps < 0:
-            raise ConfigError(f"max_steps is 0 or more; got {self.max_steps}.")
-        for name in ("warmup", "held", "dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is from 0 to below 1; got {getattr(self, name)}.")
-        for name in ("learning_rate", "projector_rate", "weight_decay", "description_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} is 0 or more; got {getattr(self, name)}.")
+        counts = ("epochs", "batch_size", "accumulate", "rank", "alpha", "checkpoint_every")
+        require(self, AT_LEAST_ONE, *counts)
+        require(self, NOT_NEGATIVE, "max_steps")
+        require(self, BELOW_ONE, "warmup", "held", "dropout")
+        factors = ("learning_rate", "projector_rate", "weight_decay", "description_weight")
+        require(self, NOT_NEGATIVE, *factors)
         if self.precision not in self.PRECISIONS:
             raise ConfigError(
                 f"precision is {', '.join(self.PRECISIONS)} for this reader; "

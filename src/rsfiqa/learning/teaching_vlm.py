@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from rsfiqa.errors import ConfigError, MissingExtraError
 from rsfiqa.images import load_image
 from rsfiqa.learning.instructions import Instruction
+from rsfiqa.learning.ranges import AT_LEAST_ONE, require
 from rsfiqa.learning.teaching_config import TeachingConfig
 from rsfiqa.learning.teaching_figures import taught_figures
 from rsfiqa.learning.teaching_vlm_examples import INPUT, UNLABELLED, Examples
@@ -82,9 +83,7 @@ class VLMTeachingConfig(TeachingConfig):
         require_view(self.view, self.max_pixels)
         if not self.targets:
             raise ConfigError("targets names at least one layer, such as q_proj.")
-        for name in ("questions", "judged"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is at least 1; got {getattr(self, name)}.")
+        require(self, AT_LEAST_ONE, "questions", "judged")
 
 
 class VLMPupil:

@@ -14,6 +14,7 @@ import torch
 from rsfiqa.errors import ConfigError
 from rsfiqa.extraction import PictureFeatures
 from rsfiqa.learning.batches import batches
+from rsfiqa.learning.graded import Graded
 from rsfiqa.learning.joint_sets import JointSets, figures_by_set, mean_of
 from rsfiqa.learning.metrics import correlations
 from rsfiqa.learning.spoiled import MARGINS, Spoiled
@@ -46,6 +47,7 @@ def train_scorer(
     spoiled: Sequence[Spoiled] = (),
     on_epoch: Callable[[EpochReport], None] | None = None,
     *,
+    graded: Sequence[Graded] = (),
     sets: JointSets | None = None,
     state: MemberState | None = None,
     on_step: Callable[[StepReport], None] | None = None,
@@ -59,6 +61,7 @@ def train_scorer(
         validation, validation_targets: chosen by, never trained on.
         spoiled: locally spoiled copies of `pictures`.
         on_epoch: told of every epoch, once its state is kept.
+        graded: copies of `pictures` with one fault of the whole picture in all strengths.
         sets: where the pictures are of several data sets: which; see
             `rsfiqa.learning.joint_sets`.
         state: where the run is kept after every epoch, and taken up.
@@ -71,7 +74,7 @@ def train_scorer(
         DataError: `state` is damaged or cannot be written.
     """
     require_enough(len(pictures), len(validation))
-    run = TrainingRun(model, config, pictures, targets, spoiled, sets, torch.device(device))
+    run = TrainingRun(model, config, pictures, targets, spoiled, graded, sets, torch.device(device))
     run.begin(state)
     while not run.is_done:
         loss, locality = run.epoch(on_step)

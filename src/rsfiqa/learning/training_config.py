@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rsfiqa.errors import ConfigError
+from rsfiqa.learning.ranges import (
+    AT_LEAST_ONE,
+    BELOW_ONE,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    require,
+)
 
 Keep = Literal["best", "last"]
 """Which epoch's weights a run keeps."""
@@ -27,6 +34,8 @@ class TrainingConfig:
         mse_weight: see `quality_loss`.
         locality_weight: of `locality_loss`; 0 leaves spoiled copies out.
         spoiled_per_step: spoiled copies (with their clean originals) a step.
+        grading_weight: of `grading_loss`; 0 leaves graded copies out.
+        graded_per_step: graded copies, each with its clean original and in all strengths, a step.
         unread: fraction of the pictures of a step, and of its spoiled copies with their originals,
             that are seen as if nobody had read them: the scorer has to do without a reader, too.
             Beyond that, single readings are dropped (`rsfiqa.scoring.semantics`).
@@ -53,6 +62,8 @@ class TrainingConfig:
     mse_weight: float = 4.0
     locality_weight: float = 0.1
     spoiled_per_step: int = 8
+    grading_weight: float = 0.03
+    graded_per_step: int = 8
     unread: float = 0.2
     average: float = 0.99
     keep: Keep = "best"
@@ -60,24 +71,16 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "spoiled_per_step"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be 1 or more; got {getattr(self, name)}.")
-        for name in ("context_epochs", "patience", "seed"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}.")
+        require(self, AT_LEAST_ONE, "epochs", "batch_size", "spoiled_per_step", "graded_per_step")
+        require(self, NOT_NEGATIVE, "context_epochs", "patience", "seed")
         if self.keep not in get_args(Keep):
             raise ConfigError(f"keep must be best or last; got {self.keep!r}.")
         if self.keep == "last" and self.patience:
             raise ConfigError(
                 f"patience waits for the best epoch; got patience {self.patience} with keep last."
             )
-        if not 0 < self.learning_rate < math.inf:
-            raise ConfigError(f"learning_rate must be above 0; got {self.learning_rate}.")
-        for name in ("context_rate", "weight_decay", "mse_weight", "locality_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name} must be 0 or more; got {getattr(self, name)}.")
-        if not 0 <= self.unread <= 1:
-            raise ConfigError(f"unread must be from 0 to 1; got {self.unread}.")
-        if not 0 <= self.average < 1:
-            raise ConfigError(f"average must be from 0 to below 1; got {self.average}.")
+        require(self, POSITIVE, "learning_rate")
+        weights = ("mse_weight", "locality_weight", "grading_weight")
+        require(self, NOT_NEGATIVE, "context_rate", "weight_decay", *weights)
+        require(self, FRACTION, "unread")
+        require(self, BELOW_ONE, "average")

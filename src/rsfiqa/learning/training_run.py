@@ -8,18 +8,26 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsfiqa.extraction import PictureFeatures
 from rsfiqa.learning.batches import Batch, balanced_chunks, chunks, stack
 from rsfiqa.learning.descent import Descent, under
+from rsfiqa.learning.graded import Graded, GradedCopies
 from rsfiqa.learning.joint_sets import Alignment, JointSets, Line, SetFigures
 from rsfiqa.learning.losses import quality_loss
 from rsfiqa.learning.spoiled import Spoiled, locality_of, some_unread
 from rsfiqa.learning.training_config import TrainingConfig
 from rsfiqa.learning.training_reports import EpochReport, StepReport, TrainingResult
 from rsfiqa.learning.training_state import MemberState
-from rsfiqa.scoring.model import RegionHead, RegionScorer, ScorerConfig, to_score
+from rsfiqa.scoring.model import (
+    ContextHead,
+    PoolingHead,
+    RegionHead,
+    RegionScorer,
+    ScorerConfig,
+    to_score,
+)
 
 
 class TrainingRun:
@@ -35,6 +43,7 @@ class TrainingRun:
         pictures: Sequence[PictureFeatures],
         targets: Sequence[float],
         spoiled: Sequence[Spoiled],
+        graded: Sequence[Graded],
         sets: JointSets | None,
         device: torch.device,
     ) -> None:
@@ -43,6 +52,7 @@ class TrainingRun:
         self._pictures, self._spoiled = pictures, spoiled
         self._rsa = model.aggregation == "rsa"
         self._uses_spoiled = config.locality_weight > 0 and self._rsa and len(spoiled) > 0
+        self._graded = GradedCopies(pictures, graded if config.grading_weight > 0 else (), device)
         torch.manual_seed(config.seed)
         self._rng = np.random.default_rng(config.seed)
         self._scorer = RegionScorer(replace(model, members=1)).to(device)
@@ -106,6 +116,7 @@ class TrainingRun:
                 )
                 localities.append(locality.item())
                 objective = objective + self._config.locality_weight * locality
+            objective = objective + self._grading(self._context_head, self._rng)
             rate = self._descent.rate
             self._step(objective)
             if on_step:
@@ -189,6 +200,17 @@ class TrainingRun:
             scores = self._alignment(scores, self.sets.training[chunk[0]])
         return quality_loss(scores, wanted, self._config.mse_weight)
 
+    @property
+    def _context_head(self) -> ContextHead:
+        return cast("RegionHead | PoolingHead", self._scorer.members[0]).context
+
+    def _grading(self, head: nn.Module, rng: np.random.Generator) -> Tensor | float:
+        """What graded copies add to the loss of a whole-picture head."""
+        if not len(self._graded):
+            return 0.0
+        loss = self._graded.loss(head, self._config.graded_per_step, rng)
+        return self._config.grading_weight * loss
+
     def _step(self, loss: Tensor) -> None:
         self._descent.step(loss)
         self._move_lines()
@@ -201,14 +223,16 @@ class TrainingRun:
     def _teach_context(self) -> None:
         """Teach the whole-picture head alone; it needs no positions, so this takes seconds."""
         config = self._config
-        head = cast(RegionHead, self._scorer.members[0]).context
+        head = self._context_head
         contexts = torch.stack([picture.context for picture in self._pictures]).float()
         epochs = list(self._context_chunks(len(contexts)))
         descent = Descent(head, {"": config.learning_rate}, config, sum(map(len, epochs)))
         head.train()
+        rng = np.random.default_rng([config.seed, 1])
         for chunk in (chunk for epoch in epochs for chunk in epoch):
             scores = to_score(head(contexts[torch.tensor(chunk)].to(self._device)))
-            descent.step(self._loss(scores, chunk) * (len(chunk) / config.batch_size))
+            loss = self._loss(scores, chunk) * (len(chunk) / config.batch_size)
+            descent.step(loss + self._grading(head, rng))
             self._move_lines()
         head.load_state_dict(descent.averaged.state_dict())
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from rsfiqa.atomic import sweep_partials, write_whole
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.extraction import PictureFeatures
+from rsfiqa.learning.graded import Graded
 from rsfiqa.learning.spoiled import Spoiled
 
 _FORMAT = 1
@@ -155,6 +156,7 @@ def data_digest(
     pictures: Iterable[PictureFeatures],
     targets: Iterable[float],
     spoiled: Iterable[Spoiled] = (),
+    graded: Iterable[Graded] = (),
 ) -> str:
     """What tells training data again: 16 hexadecimal digits.
 
@@ -166,6 +168,9 @@ def data_digest(
     for copy in spoiled:
         digest.update(f"{copy.source} {copy.region} {copy.strength}".encode())
         _add(digest, copy.features)
+    for grades in graded:
+        digest.update(f"{grades.source}".encode())
+        digest.update(grades.contexts.contiguous().numpy().tobytes())
     for picture in pictures:
         _add(digest, picture)
     return digest.hexdigest()[:16]

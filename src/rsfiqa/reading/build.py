@@ -37,6 +37,20 @@ _SLOW = ("hf", "server")
 """Readers that take seconds or money for a picture: their readings are kept unless refused."""
 
 
+def default_reader(reads: bool) -> str:
+    """What reads for a scorer where nobody says otherwise.
+
+    Args:
+        reads: whether the scorer was trained with readings. One that sees none scores the same
+            without them, and sooner.
+
+    Example:
+        >>> default_reader(True), default_reader(False)
+        ('embedded', 'none')
+    """
+    return DEFAULT_READER if reads else "none"
+
+
 def build_reader(
     spec: str,
     *,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rsfiqa import runs
 from rsfiqa.errors import DataError
-from rsfiqa.regions import runs
 
 _MOST_PIXELS = 2**32 - 1
 """What COCO's own run lengths can count."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rsfiqa.regions import runs
+from rsfiqa import runs
 
 UNCOVERED = -1
 """The owner of pixels that no mask covers."""

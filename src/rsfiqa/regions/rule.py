@@ -22,8 +22,8 @@ from rsfiqa.regions.painting import (
     without_duplicates,
 )
 from rsfiqa.regions.pieces import Ints, Pieces, give_up, joined_pieces, numbered_by_first, pieces_of
-from rsfiqa.regions.runs import area_of
 from rsfiqa.regions.uncovered import mean_colours, split_strips
+from rsfiqa.runs import area_of
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from rsfiqa import __version__
+from rsfiqa.atomic import write_whole
 from rsfiqa.errors import RsfiqaError
 from rsfiqa.report.layers import Labels, labels_at, place_labels, preview_of, relative_attention
 from rsfiqa.report.outlines import TOLERANCE, Outlines, Points, trace_outlines
@@ -75,8 +75,14 @@ def save_report(
     """
     target = Path(path)
     text = render_report(assessments, failures)
-    # A file name may hold bytes that are no text at all; the page still has to be one.
-    _write_whole(target, text.encode("utf-8", errors="replace"))
+    try:
+        # A file name may hold bytes that are no text at all; the page still has to be one.
+        write_whole(target, text.encode("utf-8", errors="replace"))
+    except OSError as error:
+        raise RsfiqaError(
+            f"the report cannot be written to {target} ({error.strerror or error}); "
+            "give the name of a file in a folder that you may write to."
+        ) from error
     return target
 
 
@@ -340,20 +346,3 @@ def _data_url(image: Image.Image, kind: str, **settings: object) -> str:
     image.save(buffer, kind, **settings)
     text = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f"data:image/{kind.lower()};base64,{text}"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside the target and rename: a reader sees the old file or the new one."""
-    passing = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            passing.write_bytes(content)
-            passing.replace(path)
-        finally:
-            passing.unlink(missing_ok=True)
-    except OSError as error:
-        raise RsfiqaError(
-            f"the report cannot be written to {path} ({error.strerror or error}); "
-            "give the name of a file in a folder that you may write to."
-        ) from error

@@ -92,17 +92,16 @@ async def read_body(request: Request, length: int, seconds: float) -> bytes:
 
 def parse_one(
     body: bytes, content_type: str, settings: ServiceSettings
-) -> tuple[SentPicture, Options]:
-    """The picture and the options of `POST /v1/assess`.
+) -> tuple[list[SentPicture], Options]:
+    """The one picture and the options of `POST /v1/assess`.
 
     Raises:
         Refusal: 413, 415 or 422.
     """
     if content_type.lower().startswith(FORM):
-        pictures, options = _parse_form(body, content_type, settings, "image", most=1)
-        return pictures[0], options
+        return _parse_form(body, content_type, settings, "image", most=1)
     sent = _validated_json(OnePicture, body)
-    return _sent(sent.name, sent.image, settings), sent
+    return [_sent(sent.name, sent.image, settings)], sent
 
 
 def parse_many(

@@ -31,6 +31,7 @@ _ASSESSMENT = {
             "score": 63.2,
             "weight": 1.0,
             "level": "good",
+            "sentence": "The brown dog: slightly blurred, otherwise clean.",
             "description": "the brown dog",
             "ratings": _RATINGS,
             "reading": "ok",
@@ -72,6 +73,10 @@ SCHEMAS: Schema = {
             "score": _SCORE,
             "weight": {"type": "number", "description": "Its share in the picture's score."},
             "level": _LEVEL,
+            "sentence": {
+                "type": "string",
+                "description": "What the region shows and where it falls short.",
+            },
             "description": {"type": ["string", "null"]},
             "ratings": _RATING_SCHEMA,
             "levels": {

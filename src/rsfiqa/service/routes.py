@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -12,13 +12,25 @@ from fastapi import APIRouter, Request, Response
 from rsfiqa import __version__
 from rsfiqa.service import openapi
 from rsfiqa.service.answers import to_json
-from rsfiqa.service.bodies import announced_bytes, parse_many, parse_one, read_body
+from rsfiqa.service.bodies import (
+    SentPicture,
+    announced_bytes,
+    parse_many,
+    parse_one,
+    read_body,
+)
 from rsfiqa.service.engine import Engine
 from rsfiqa.service.metrics import CONTENT_TYPE
-from rsfiqa.service.options import MapKind, OverlayKind
+from rsfiqa.service.options import MapKind, Options, OverlayKind
 from rsfiqa.service.refusals import ClientGone, Refusal, retry_later
+from rsfiqa.service.settings import ServiceSettings
 
 router = APIRouter()
+
+Parse = Callable[[bytes, str, ServiceSettings], tuple[list[SentPicture], Options]]
+"""A body with its content type to the pictures and options in it."""
+Assess = Callable[[list[SentPicture], Options], Coroutine[Any, Any, bytes]]
+"""Pictures to the answer about them, as JSON."""
 
 _RETRY_SECONDS = 5.0
 
@@ -34,12 +46,12 @@ _RETRY_SECONDS = 5.0
 async def assess(request: Request) -> Response:
     """Score, regions and readings of one picture: what the command rsfiqa assess writes for it."""
     engine = _engine(request)
-    length = announced_bytes(request, engine.settings.single_body)
-    with engine.admission.visit(length):
-        body = await read_body(request, length, engine.settings.upload_within)
-        picture, options = parse_one(body, request.headers["content-type"], engine.settings)
-        del body
-        return _json(await _attended(request, engine.one(picture, options)))
+    return await _answered(
+        request,
+        engine.settings.single_body,
+        parse_one,
+        lambda pictures, options: engine.one(pictures[0], options),
+    )
 
 
 @router.post(
@@ -53,13 +65,7 @@ async def assess(request: Request) -> Response:
 async def assess_batch(request: Request) -> Response:
     """One entry a picture, in their order; one that fails has its error in its place."""
     engine = _engine(request)
-    length = announced_bytes(request, engine.settings.batch_body)
-    with engine.admission.visit(length) as visit:
-        body = await read_body(request, length, engine.settings.upload_within)
-        pictures, options = parse_many(body, request.headers["content-type"], engine.settings)
-        del body
-        visit.brings(len(pictures))
-        return _json(await _attended(request, engine.many(pictures, options)))
+    return await _answered(request, engine.settings.batch_body, parse_many, engine.many)
 
 
 @router.get(
@@ -122,6 +128,23 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Requests, pictures, queue, batches, memory."""
     return Response(_engine(request).metrics.text(), media_type=CONTENT_TYPE)
+
+
+async def _answered(request: Request, most_bytes: int, parse: Parse, assess: Assess) -> Response:
+    """Let a request in, take its pictures out of its body, and answer with what is said of them.
+
+    Raises:
+        ClientGone: the client left.
+        Refusal: the request is not accepted, or takes too long.
+    """
+    engine = _engine(request)
+    length = announced_bytes(request, most_bytes)
+    with engine.admission.visit(length) as visit:
+        body = await read_body(request, length, engine.settings.upload_within)
+        pictures, options = parse(body, request.headers["content-type"], engine.settings)
+        del body
+        visit.brings(len(pictures))
+        return _json(await _attended(request, assess(pictures, options)))
 
 
 async def _attended(request: Request, work: Coroutine[Any, Any, bytes]) -> bytes:

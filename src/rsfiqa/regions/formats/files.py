@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rsfiqa.atomic import write_whole
 from rsfiqa.errors import DataError
 
 
@@ -27,21 +27,15 @@ def read_bytes(path: Path) -> bytes:
 
 
 def write_bytes(data: bytes, path: Path) -> None:
-    """Write a file beside its place and move it there; its folder is made where missing.
+    """Write a file whole or not at all; its folder is made where missing.
 
     Raises:
         DataError: it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
-    except BaseException as error:  # an interrupt, too, leaves no half file
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
+        # One of many, which can be made again: not worth a wait for the disk each.
+        write_whole(path, data, durable=False)
+    except OSError as error:
         raise DataError(
             f"{path} cannot be written: {error.strerror or error}; name another place."
         ) from error

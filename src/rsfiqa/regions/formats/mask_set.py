@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rsfiqa.errors import DataError
 from rsfiqa.partition import Partition
 from rsfiqa.regions.masks import mask_runs
+from rsfiqa.runs import label_map
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,4 @@ class MaskSet:
         empty = [k for k, runs in enumerate(edges) if not runs.size]
         if empty:
             raise DataError(f"the regions of a partition have pixels; mask {empty[0]} has none.")
-        owner = np.repeat(np.arange(len(edges)), [runs.size // 2 for runs in edges])
-        runs = np.concatenate([np.empty(0, np.int64), *edges]).reshape(-1, 2)
-        order = np.argsort(runs[:, 0], kind="stable")
-        start, end = runs[order].T
-        owner = owner[order]
-        overlapping = np.flatnonzero(start[1:] < end[:-1])
-        if overlapping.size:
-            one, other = sorted(owner[overlapping[0] : overlapping[0] + 2].tolist())
-            raise DataError(
-                f"the masks of a partition must not overlap; masks {one} and {other} do."
-            )
-        if int((end - start).sum()) != self.height * self.width:
-            raise DataError("the masks of a partition must cover every pixel; some are left out.")
-        ids = owner.astype(np.min_scalar_type(len(edges)))
-        return Partition(np.repeat(ids, end - start).reshape(self.width, self.height).T)
+        return Partition(label_map(edges, self.height, self.width))

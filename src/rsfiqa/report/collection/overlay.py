@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from rsfiqa import runs
 from rsfiqa.errors import DataError
-from rsfiqa.regions import runs
 from rsfiqa.report.palette import QUALITY
 from rsfiqa.sentences.faults import level_of_rating
 from rsfiqa.types import level_of

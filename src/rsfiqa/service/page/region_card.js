@@ -2,9 +2,10 @@
 
 import { h } from "./elements.js";
 import { badge, ratingList } from "./ratings.js";
-import { capitalized, regionName, scoreText } from "./words.js";
+import { regionName, scoreText } from "./words.js";
 
 const HINT = "Point at a region, touch it, or move through the regions with Tab and the arrow keys.";
+const UNREAD = "Nobody read this region; its score comes from its pixels.";
 
 /** The card's content where no region is chosen; `pin` chooses one. */
 export function hintCard(answer, pin) {
@@ -27,21 +28,19 @@ export function regionCard(region) {
       h(
         "div",
         {},
-        h("h3", {}, region.description ? capitalized(region.description) : `Region ${region.id}`),
-        h("p.facts", {}, `${region.description ? `Region ${region.id}; ` : ""}${sharesText(region)}`),
+        h(region.reading === "failed" ? "h3.unread" : "h3", {}, region.sentence),
+        h("p.facts", {}, `Region ${region.id}; ${sharesText(region)}`),
       ),
     ),
-    region.ratings
-      ? ratingList(region.ratings, region.levels, `of ${regionName(region)}`)
-      : h(region.reading === "failed" ? "p.said.unread" : "p.said", {}, unreadText(region)),
+    region.ratings && ratingList(region.ratings, region.levels, `of ${regionName(region)}`),
+    region.reading === "absent" && h("p.said", {}, UNREAD),
   ];
 }
 
-/** A region in one sentence, for who cannot see it. */
+/** What is told of a region at once, for who cannot see it. */
 export function regionLabel(region) {
-  const shows = region.description ? `, ${region.description}` : "";
-  const text = `Region ${region.id}${shows}: score ${scoreText(region.score, 1)}, ${region.level}; `;
-  return text + sharesText(region) + (region.reading === "failed" ? `; ${unreadText(region)}` : "");
+  const score = `Score ${scoreText(region.score, 1)}, ${region.level}; ${sharesText(region)}`;
+  return `Region ${region.id}. ${region.sentence} ${score}`;
 }
 
 export function worstRegion(answer) {
@@ -52,9 +51,4 @@ function sharesText(region) {
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
   const points = (region.weight * region.score).toFixed(1);
   return `${percent(region.area)} of the picture, ${percent(region.weight)} of the weight: ${points} points`;
-}
-
-function unreadText(region) {
-  if (region.reading !== "failed") return "Nobody read this region; its score comes from its pixels.";
-  return `It could not be read: ${region.reading_reason ?? "no reason is known"}`;
 }

@@ -3,7 +3,7 @@
 import { h } from "./elements.js";
 import { bar, ratingList, swatch } from "./ratings.js";
 import { makeSortable } from "./tables.js";
-import { apportion, capitalized, regionName, scoreText } from "./words.js";
+import { apportion, regionName, scoreText } from "./words.js";
 
 const CAPTION =
   "Regions, heaviest first: contribution = weight × score; the contributions add up to the picture’s score.";
@@ -69,11 +69,9 @@ function body(region, area, weight, part) {
 }
 
 function detail(region) {
-  if (region.reading === "failed") {
-    return h("p.said.unread", {}, `It could not be read: ${region.reading_reason ?? "no reason is known"}`);
-  }
+  if (region.reading === "failed") return h("p.said.unread", {}, region.sentence);
   return [
-    region.description && h("p.said", {}, capitalized(region.description)),
+    h("p.said", {}, region.sentence),
     ratingList(region.ratings, region.levels, `of ${regionName(region)}`),
   ];
 }

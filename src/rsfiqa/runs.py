@@ -7,6 +7,7 @@ memory then follow a mask's outline, not the picture's pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,40 @@ def from_counts(counts: npt.NDArray[np.int64]) -> Edges:
 def to_counts(edges: Edges, pixels: int) -> npt.NDArray[np.int64]:
     """COCO's run lengths of a mask in a picture of so many pixels."""
     return np.diff(edges, prepend=0, append=pixels)
+
+
+def label_map(
+    masks: Sequence[Edges], height: int, width: int
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """The picture in which every pixel has the number of its mask, `[height, width]`.
+
+    Args:
+        masks: the runs of each.
+
+    Raises:
+        DataError: two masks overlap, or some pixel is in none.
+
+    Example:
+        >>> label_map([np.array([0, 2]), np.array([2, 4])], 2, 2).tolist()
+        [[0, 1], [0, 1]]
+    """
+    counts = np.array([edges.size // 2 for edges in masks], dtype=np.int64)
+    owner = np.repeat(np.arange(len(masks)), counts)
+    runs = np.concatenate([np.empty(0, np.int64), *masks]).reshape(-1, 2)
+    order = np.argsort(runs[:, 0], kind="stable")
+    start, end = runs[order].T
+    owner = owner[order]
+    overlapping = np.flatnonzero(start[1:] < end[:-1])
+    if overlapping.size:
+        one, other = sorted(owner[overlapping[0] : overlapping[0] + 2].tolist())
+        raise DataError(
+            f"the masks of a partition must not overlap; mask {other} does, with mask {one}."
+        )
+    if int((end - start).sum()) != height * width:
+        raise DataError("the masks of a partition must cover every pixel; some are left out.")
+    numbers = owner.astype(np.min_scalar_type(len(masks) - 1))
+    columns = np.repeat(numbers, end - start).reshape(width, height)
+    return np.ascontiguousarray(columns.T)
 
 
 def decompress(counts: bytes) -> npt.NDArray[np.int64]:
