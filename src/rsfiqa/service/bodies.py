@@ -143,9 +143,7 @@ def _options(parts: Any) -> Options:
     for name, count in Counter(part.name for part in given).items():
         values = [part.text for part in given if part.name == name]
         if name in _LISTS:
-            texts[name] = tuple(
-                v.strip() for value in values for v in value.split(",") if v.strip()
-            )
+            texts[name] = tuple(v.strip() for value in values for v in value.split(","))
         elif count > 1:
             raise Refusal(422, f"the field {_shown(name)} is given {count} times.")
         else:
