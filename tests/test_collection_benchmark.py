@@ -186,6 +186,7 @@ def test_assessments_are_measured_stage_by_stage(tiny_model_folder: Path) -> Non
 
 @pytest.mark.usefixtures("here")
 def test_the_command_shows_and_keeps_what_was_found(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the plot needs the extra 'plot'")
     save_picture(tmp_path / "photos" / "mine.png")
     out, plot = tmp_path / "figures.json", tmp_path / "figures.png"
     command = ("bench", "collection", tmp_path / "photos", "--pictures", DAMAGED_EVERY + 2,
