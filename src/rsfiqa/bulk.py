@@ -192,18 +192,22 @@ def _prepare(
             sha256: str | None = hash_file(path)
         except (OSError, RsfiqaError):
             sha256 = None
-        return Outcome(name, error=_sentence(error), sha256=sha256)
+        return Outcome(name, error=sentence_of(error), sha256=sha256)
 
 
 def _work_on(work: Callable[[LoadedImage], Result], picture: LoadedImage) -> Outcome[Result]:
     try:
         return Outcome(picture.name, result=work(picture), sha256=picture.sha256)
     except Exception as error:
-        return Outcome(picture.name, error=_sentence(error), sha256=picture.sha256)
+        return Outcome(picture.name, error=sentence_of(error), sha256=picture.sha256)
 
 
-def _sentence(error: Exception) -> str:
-    """An error in one sentence; one that was not foreseen says what it is."""
+def sentence_of(error: Exception) -> str:
+    """An error in one sentence; one that was not foreseen says what it is.
+
+    Raises:
+        Exception: the error itself, where it was not foreseen and `RSFIQA_DEBUG` is set.
+    """
     if isinstance(error, RsfiqaError):
         return str(error)
     if isinstance(error, MemoryError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Protocol
 
-from rsfiqa.bulk import Outcome
+from rsfiqa.bulk import Outcome, sentence_of
 from rsfiqa.distributed.collection import Collection
-from rsfiqa.distributed.pictures import Source, prepare, sentence_of
+from rsfiqa.distributed.pictures import Source, prepare
 from rsfiqa.errors import ConfigError
 from rsfiqa.images import LoadedImage
 from rsfiqa.in_order import map_in_order

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rsfiqa.bulk import Outcome
+from rsfiqa.bulk import Outcome, sentence_of
 from rsfiqa.distributed.locations import is_address, read_picture
 from rsfiqa.errors import ConfigError, RsfiqaError
 from rsfiqa.images import LoadedImage, hash_file, load_image
@@ -85,12 +85,3 @@ def prepare(
         except (OSError, RsfiqaError):
             sha256 = None
         return Outcome(source.name, error=sentence_of(error), sha256=sha256)
-
-
-def sentence_of(error: Exception) -> str:
-    """An error in one sentence; one that was not foreseen says what it is."""
-    if isinstance(error, RsfiqaError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "there was not enough memory for this picture."
-    return f"unexpected {type(error).__name__}: {' '.join(str(error).split()) or 'no further word'}"

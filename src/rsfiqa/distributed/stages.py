@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from rsfiqa.bulk import Outcome
+from rsfiqa.bulk import Outcome, sentence_of
 from rsfiqa.distributed.kept import KeptPictures
 from rsfiqa.distributed.ledger import MOST_TRIES, Ledger
-from rsfiqa.distributed.pictures import Source, prepare, sentence_of
+from rsfiqa.distributed.pictures import Source, prepare
 from rsfiqa.distributed.rows import (
     DIVIDED,
     Divided,
