@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import Result
 
-from command_line import records, rsfiqa
+from command_line import records, require_done, require_one_sentence, rsfiqa
 from fake_reader import FakeReader
 from fake_sentences import replace_sentence_encoder
 from rsfiqa.errors import ConfigError
@@ -250,18 +250,6 @@ def write(tiny_encoder_specs: Specs, folder: Path, tmp_path: Path) -> Write:
 
 def ablation(file: Path, out: Path, *options: str | Path) -> Result:
     return rsfiqa("bench", "ablation", file, "--out", out, *options)
-
-
-def require_done(ended: Result) -> None:
-    assert ended.exit_code == 0, ended.output
-
-
-def require_one_sentence(ended: Result, code: int, *words: str) -> None:
-    assert ended.exit_code == code, ended.output
-    lines = [line for line in ended.stderr.splitlines() if line.startswith("rsfiqa: ")]
-    assert len(lines) == 1, ended.stderr
-    for word in words:
-        assert word in lines[0]
 
 
 def test_a_backbone_alone_is_trained_as_if_there_were_no_other(

@@ -36,17 +36,6 @@ def rsfiqa(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
-def require_one_sentence(ended: Result, code: int, *words: str) -> None:
-    """The command failed with one line that holds these words, and no traceback."""
-    assert ended.exit_code == code, ended.output
-    lines = [line for line in ended.stderr.splitlines() if line.startswith("rsfiqa: ")]
-    assert len(lines) == 1, ended.stderr
-    assert "Traceback" not in ended.output
-    assert "fault of rsfiqa" not in lines[0]
-    for word in words:
-        assert word in lines[0]
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_scored_pictures(tmp_path / "data", splits=SPLITS)

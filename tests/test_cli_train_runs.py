@@ -16,7 +16,7 @@ import yaml
 from safetensors.torch import load_file
 from typer.testing import Result
 
-from command_line import rsfiqa
+from command_line import require_done, require_one_sentence, rsfiqa
 from rsfiqa.learning import training_run
 from rsfiqa.learning.training_reports import EpochReport
 from scored_pictures import read_scores, write_scored_pictures, write_scores
@@ -65,18 +65,6 @@ def train(file: Path, out: Path, *options: str | Path) -> Result:
 
 def weights(out: Path) -> bytes:
     return (out / "model.safetensors").read_bytes()
-
-
-def require_done(ended: Result) -> None:
-    assert ended.exit_code == 0, ended.output
-
-
-def require_one_sentence(ended: Result, code: int, *words: str) -> None:
-    assert ended.exit_code == code, ended.output
-    lines = [line for line in ended.stderr.splitlines() if line.startswith("rsfiqa: ")]
-    assert len(lines) == 1, ended.stderr
-    for word in words:
-        assert word in lines[0]
 
 
 def test_what_a_run_leaves_repeats_it(write: Write, tmp_path: Path) -> None:

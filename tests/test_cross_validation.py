@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import Result
 
-from command_line import records, rsfiqa
+from command_line import records, require_done, require_one_sentence, rsfiqa
 from rsfiqa import RSFIQA
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.extraction import FeatureExtractor
@@ -213,18 +213,6 @@ def write(tiny_encoder_specs: Specs, folder: Path, tmp_path: Path) -> Write:
 
 def train(file: Path, out: Path, splits: str | Path, *options: str | Path) -> Result:
     return rsfiqa("train", file, "--out", out, "--splits", splits, *options)
-
-
-def require_done(ended: Result) -> None:
-    assert ended.exit_code == 0, ended.output
-
-
-def require_one_sentence(ended: Result, code: int, *words: str) -> None:
-    assert ended.exit_code == code, ended.output
-    lines = [line for line in ended.stderr.splitlines() if line.startswith("rsfiqa: ")]
-    assert len(lines) == 1, ended.stderr
-    for word in words:
-        assert word in lines[0]
 
 
 def weights(folder: Path) -> bytes:

@@ -74,16 +74,8 @@ def ablation(
         int | None,
         typer.Option(min=0, help="Try it out on so many pictures.", show_default="all"),
     ] = None,
-    backbone: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="NAME:DEPTHS, as for rsfiqa train; may be given again.",
-            show_default="dinov2-small:3,5,7,11 and efficientnet-lite0:0,1,2,3,4",
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="Of the backbones: fp32 or bf16.", show_default="fp32")
-    ] = None,
+    backbone: train_command.BackboneOption = None,
+    precision: train_command.BackbonePrecisionOption = None,
     reader: Annotated[
         str | None,
         typer.Option(

@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
 _DATA_PANEL, _RUN_PANEL = "Data", "Run"
 
+BackboneOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="NAME:DEPTHS such as timm:resnet18:1,2,3,4; may be given again.",
+        show_default="dinov2-small:3,5,7,11 and efficientnet-lite0:0,1,2,3,4",
+    ),
+]
+BackbonePrecisionOption = Annotated[
+    str | None, typer.Option(help="Of the backbones: fp32 or bf16.", show_default="fp32")
+]
+
 
 def train(
     data: Annotated[
@@ -99,16 +110,8 @@ def train(
     seed: Annotated[
         int | None, typer.Option(help="Of initialisation, order and dropout.", show_default="0")
     ] = None,
-    backbone: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="NAME:DEPTHS such as timm:resnet18:1,2,3,4; may be given again.",
-            show_default="dinov2-small:3,5,7,11 and efficientnet-lite0:0,1,2,3,4",
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="Of the backbones: fp32 or bf16.", show_default="fp32")
-    ] = None,
+    backbone: BackboneOption = None,
+    precision: BackbonePrecisionOption = None,
     reader: Annotated[
         str | None,
         typer.Option(

@@ -24,9 +24,10 @@ from rsfiqa.learning.datasets import ScoredImages
 from rsfiqa.learning.ensemble import train
 from rsfiqa.learning.feature_bank import FeatureBank
 from rsfiqa.learning.features import FeatureCache, SpoilPlan, fit_stem
-from rsfiqa.learning.graded import GradePlan
+from rsfiqa.learning.graded import Graded, GradePlan
 from rsfiqa.learning.picture_work import STEM_PICTURES, Data, PictureWork
 from rsfiqa.learning.prepared import Prepared, Progress, Recipe, split, teller, told
+from rsfiqa.learning.spoiled import Spoiled
 from rsfiqa.learning.training import TrainingConfig
 from rsfiqa.reading.base import NoReader, Reader
 from rsfiqa.reading.build import build_reader, precision_of
@@ -89,9 +90,7 @@ def prepare(
     held = list(
         told(features.all_clean(work.held), "validation pictures", len(work.held), progress)
     )
-    copies = features.all_spoiled(work.train, work.plans)
-    spoiled = told(copies, "spoiled copies", len(work.plans), progress)
-    graded = features.all_graded(work.train, work.grades)
+    spoiled, graded = _copies(features, work, progress)
     times = 2 if recipe.flips else 1
     return Prepared(
         recipe=recipe,
@@ -100,10 +99,10 @@ def prepare(
         training_scores=work.train_scores * times,
         validation=held,
         validation_scores=work.held_scores,
-        spoiled=[copy for copy in spoiled if copy is not None],
+        spoiled=spoiled,
         segmenter=features.extractor.segmenter.name,
         reader=features.reader.name,
-        graded=list(told(graded, "graded copies", len(work.grades), progress)),
+        graded=graded,
         sets=work.joint(times),
     )
 
@@ -164,17 +163,15 @@ def prepare_bank(
     if recipe.flips:
         found = features.all_mirrored(work.train)
         mirrored = list(told(found, "mirrored pictures", len(work.train), progress))
-    copies = features.all_spoiled(work.train, work.plans)
-    found_copies = told(copies, "spoiled copies", len(work.plans), progress)
-    grades = features.all_graded(work.train, work.grades)
+    spoiled_copies, graded_copies = _copies(features, work, progress)
     extractor = features.extractor
     return FeatureBank(
         stem=extractor.stem,
         paths=work.train,
         pictures=pictures,
         mirrored=mirrored,
-        spoiled=[copy for copy in found_copies if copy is not None],
-        graded=list(told(grades, "graded copies", len(work.grades), progress)),
+        spoiled=spoiled_copies,
+        graded=graded_copies,
         backbones=backbone_parts(extractor.encoder, recipe.encoder, extractor.stem),
         segmenter=extractor.segmenter.name,
         reader=features.reader.name,
@@ -227,6 +224,18 @@ def _compute_share(
     graded = features.all_graded(work.train, grades)
     _run_through(told(graded, "graded copies", len(grades), progress))
     processes.wait_for_everyone()
+
+
+def _copies(
+    features: FeatureCache, work: PictureWork, progress: Progress | None
+) -> tuple[list[Spoiled], list[Graded]]:
+    """The spoiled and the graded copies that the work plans."""
+    spoiled = features.all_spoiled(work.train, work.plans)
+    graded = features.all_graded(work.train, work.grades)
+    return (
+        [c for c in told(spoiled, "spoiled copies", len(work.plans), progress) if c is not None],
+        list(told(graded, "graded copies", len(work.grades), progress)),
+    )
 
 
 def _run_through(items: Iterator[object]) -> None:
