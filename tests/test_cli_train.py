@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from typer.testing import CliRunner, Result
 
+from command_line import require_one_sentence, rsfiqa
 from rsfiqa import RSFIQA, benchmarks
 from rsfiqa.benchmarks import machine, peak_mb
-from rsfiqa.cli import app, common
+from rsfiqa.cli import common
 from rsfiqa.cli import train as train_module
 from rsfiqa.cli.train import parse_backbone
 from rsfiqa.errors import ConfigError
@@ -30,10 +30,6 @@ from rsfiqa.samples import sample_picture
 from scored_pictures import read_scores, write_scored_pictures, write_scores
 
 SPLITS = ("train", "train", "train", "val")
-
-
-def rsfiqa(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 @pytest.fixture
