@@ -52,7 +52,7 @@ class FakeModel:
     ) -> list[Assessment | RsfiqaError]:
         assert on_error == "return"
         self.batches.append([picture.name for picture in pictures])
-        assert self.gate.wait(20)
+        assert self.gate.wait(60)
         return [self.assess(picture) for picture in pictures]
 
     def assess(self, picture: LoadedImage) -> Assessment | RsfiqaError:
@@ -98,7 +98,7 @@ def encoded(
     return buffer.getvalue()
 
 
-def until(condition: Any, seconds: float = 10) -> None:
+def until(condition: Any, seconds: float = 30) -> None:
     """Wait for something that another thread brings about."""
     end = time.monotonic() + seconds
     while not condition():

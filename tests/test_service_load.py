@@ -145,7 +145,8 @@ def test_stopping_does_not_wait_for_ever() -> None:
 def test_work_of_different_kinds_is_not_mixed() -> None:
     silent, reading = FakeModel(), FakeModel(reader="fake")
     with served(silent, reading=reading) as client, ThreadPoolExecutor(8) as pool:
-        reading.gate.clear()
+        for model in (silent, reading):
+            model.gate.clear()
 
         def ask(i: int) -> Any:
             files = {"image": (f"{i}.png", encoded(i))}
@@ -154,7 +155,8 @@ def test_work_of_different_kinds_is_not_mixed() -> None:
         asked = [pool.submit(ask, i) for i in range(6)]
         engine = client.app.state.engine  # type: ignore[attr-defined]
         until(lambda: engine.admission.pictures == 6)
-        reading.gate.set()
+        for model in (silent, reading):
+            model.gate.set()
         assert [future.result(20)["image"] for future in asked] == [f"{i}.png" for i in range(6)]
     assert {n for batch in reading.batches for n in batch} == {"0.png", "2.png", "4.png"}
     assert {n for batch in silent.batches for n in batch} == {"1.png", "3.png", "5.png"}
