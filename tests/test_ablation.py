@@ -19,10 +19,10 @@ from typer.testing import Result
 from command_line import records, require_done, require_one_sentence, rsfiqa
 from fake_reader import FakeReader
 from fake_sentences import replace_sentence_encoder
+from interrupted_training import interrupted_in_epoch
 from rsfiqa.errors import ConfigError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.learning import recipe as recipes
-from rsfiqa.learning import training_run
 from rsfiqa.learning.ablation import (
     KINDS,
     AblationData,
@@ -31,7 +31,7 @@ from rsfiqa.learning.ablation import (
     parse_variant,
     recipe_of,
 )
-from rsfiqa.learning.ablation_figures import Ablation, resampled_means
+from rsfiqa.learning.ablation_figures import Ablation
 from rsfiqa.learning.datasets import ScoredImages
 from rsfiqa.learning.ensemble import train
 from rsfiqa.learning.evaluation import Prediction, evaluate_predictions
@@ -179,16 +179,6 @@ def test_a_constant_scorer_has_no_figure_and_ends_nothing() -> None:
     assert found.mean(pooling, "srcc") is None
     assert found.difference(rsa, pooling, "srcc") is None
     assert found.to_dict()["variants"]["pooling"]["srcc"]["each"][0] is None
-
-
-def test_draws_are_alike_for_all_and_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    targets = list(range(30))
-    scores = [np.random.default_rng(k).permutation(30) for k in range(2)]
-    both = resampled_means(scores, targets, "srcc", resamples=50)
-    each = [resampled_means([one], targets, "srcc", resamples=50) for one in scores]
-    np.testing.assert_allclose(both, np.mean(each, axis=0))
-    monkeypatch.setattr("rsfiqa.learning.ablation_figures._CHUNK", 100)
-    np.testing.assert_allclose(resampled_means(scores, targets, "srcc", resamples=50), both)
 
 
 # What is trained
@@ -340,23 +330,11 @@ def test_the_whole_table(
     assert "2 of 2 runs are there already" in again.stderr
 
 
-def test_an_interrupted_measurement_goes_on(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_measurement_goes_on(write: Write, tmp_path: Path) -> None:
     file, whole, halted = write(), tmp_path / "whole", tmp_path / "halted"
     options = ("--seeds", "0,1", "--variants", "pooling,rsa", "--epochs", "2")
     require_done(ablation(file, whole, *options))
-    noted: list[Any] = []
-    note = training_run.TrainingRun.note
-
-    def interrupted(run: Any, report: Any) -> None:
-        noted.append(report)
-        if len(noted) == 5:  # in the second epoch of rsa's first seed
-            raise KeyboardInterrupt
-        note(run, report)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training_run.TrainingRun, "note", interrupted)
+    with interrupted_in_epoch(5):  # the second one of rsa's first seed
         assert ablation(file, halted, *options).exit_code == 130
     other = ablation(file, halted, *options, "--epochs", "3")
     require_one_sentence(other, 2, "other settings (training.epochs)", "--fresh")

@@ -18,6 +18,7 @@ from rsfiqa.errors import ConfigError, DataError, ImageError
 from rsfiqa.images import LoadedImage, load_image
 from rsfiqa.images.header import header_pixels
 from rsfiqa.inputs import BadInput
+from rsfiqa.sources import Source
 from rsfiqa.types import Assessment
 
 WAIT = 10.0
@@ -78,6 +79,7 @@ def test_pictures_are_worked_on_while_the_caller_writes(names: list[str]) -> Non
 
 def test_only_so_many_are_worked_on_at_a_time_and_one_more_is_decoded(names: list[str]) -> None:
     lock = threading.Lock()
+    both = threading.Barrier(2, timeout=60)
     at_work = most = 0
 
     def work(picture: LoadedImage) -> None:
@@ -85,6 +87,8 @@ def test_only_so_many_are_worked_on_at_a_time_and_one_more_is_decoded(names: lis
         with lock:
             at_work += 1
             most = max(most, at_work)
+        if picture.name in names[:2]:
+            both.wait()
         time.sleep(0.01)
         with lock:
             at_work -= 1
@@ -93,9 +97,14 @@ def test_only_so_many_are_worked_on_at_a_time_and_one_more_is_decoded(names: lis
     assert most == 2
 
 
-def test_the_window_is_bounded_in_number_and_pixels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Large(Source):
+    """Of which few find room."""
+
+    def estimated_pixels(self) -> int:
+        return AHEAD_PIXELS // 3
+
+
+def test_the_window_is_bounded_in_number_and_pixels(tmp_path: Path) -> None:
     names = [str(save_picture(tmp_path / f"{k:03}.png", size=(64, 64))) for k in range(60)]
     begun: list[str] = []
 
@@ -109,8 +118,7 @@ def test_the_window_is_bounded_in_number_and_pixels(
     assert len(begun) <= WINDOW + 1
     found.close()
     begun.clear()
-    monkeypatch.setattr("rsfiqa.images.header.header_pixels", lambda _: AHEAD_PIXELS // 3)
-    found = work_through(work, names, workers=1)
+    found = work_through(work, map(Large, names), workers=1)
     next(found)
     time.sleep(0.2)
     assert len(begun) <= 3
@@ -165,17 +173,70 @@ def test_a_wrong_setting_is_no_pictures_fault(names: list[str]) -> None:
         outcomes_of(brightness, names, max_pixels=0)
 
 
-def test_what_is_kept_is_not_decoded(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_the_work_finds_wrong_ends_the_run_in_its_turn(names: list[str]) -> None:
+    def work(picture: LoadedImage) -> str:
+        if picture.name == names[3]:
+            raise ConfigError("there is no such device.")
+        return picture.name
+
+    taken = []
+    with pytest.raises(ConfigError, match="no such device"):
+        for (outcome,) in work_through(work, names, workers=2):
+            taken.append(outcome.name)
+    assert taken == names[:3]
+
+
+def test_what_is_kept_is_not_decoded(names: list[str]) -> None:
     decoded: list[str] = []
 
-    def load(path: Path, **options: Any) -> LoadedImage:
-        decoded.append(str(path))
-        return load_image(path, **options)
+    class Watched(Source):
+        def load(self, max_pixels: int | None = None) -> LoadedImage:
+            decoded.append(self.name)
+            return super().load(max_pixels)
 
-    monkeypatch.setattr("rsfiqa.images.load_image", load)
-    found = outcomes_of(brightness, names, is_kept=lambda name: name != names[4])
+    found = outcomes_of(
+        brightness, map(Watched, names), is_kept=lambda source: source.name != names[4]
+    )
     assert [outcome.kept for outcome in found] == [name != names[4] for name in names]
     assert decoded == [names[4]]
+
+
+def test_sources_are_fetched_once_and_those_that_cannot_be_fail_alone(names: list[str]) -> None:
+    fetched: list[str] = []
+
+    class Elsewhere(Source):
+        def fetched(self) -> Source:
+            fetched.append(self.name)
+            if self.name == names[1]:
+                raise ImageError(f"{self.name} cannot be had.")
+            return Source(self.name, Path(self.name).read_bytes())
+
+    kept: list[tuple[str, str]] = []
+
+    def is_kept(source: Source) -> bool:
+        kept.append((source.name, source.sha256()))
+        return source.name == names[2]
+
+    found = outcomes_of(brightness, map(Elsewhere, names[:4]), is_kept=is_kept)
+    assert [outcome.result for outcome in found] == [0, None, None, 30]
+    assert found[1].error == f"{names[1]} cannot be had."
+    assert found[2].kept
+    assert found[3].sha256 == load_image(names[3]).sha256
+    assert sorted(fetched) == names[:4]
+    assert dict(kept) == {name: load_image(name).sha256 for name in (names[0], *names[2:4])}
+
+
+def test_bytes_are_worked_on_under_the_name_they_were_given(names: list[str]) -> None:
+    data = Path(names[5]).read_bytes()
+    sources = [Source("of a table", data), Source("empty", b""), Source("bad", b"no picture" * 99)]
+    good, empty, bad = outcomes_of(brightness, sources)
+    assert (good.name, good.result) == ("of a table", 50)
+    assert good.sha256 == load_image(names[5]).sha256 == sources[0].sha256()
+    assert "empty is empty" in str(empty.error)
+    assert "bad is not a picture" in str(bad.error)
+    assert bad.sha256 == sources[2].sha256()
+    assert sources[0].estimated_pixels() == 48 * 60
+    assert sources[2].estimated_pixels() == 330, "what is no picture takes memory, too"
 
 
 def test_results_are_finished_in_the_background_and_a_fault_there_ends_the_run(
@@ -255,7 +316,7 @@ def test_assessments_are_those_of_each_picture_alone(
 def test_a_header_tells_the_pixels(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"picture.{kind.lower()}"
     Image.new("RGB", (70, 41)).save(path, kind)
-    assert header_pixels(path) == 70 * 41
+    assert header_pixels(path) == header_pixels(path.read_bytes()) == 70 * 41
 
 
 def test_what_has_no_header_has_no_pixels(tmp_path: Path) -> None:
@@ -263,3 +324,5 @@ def test_what_has_no_header_has_no_pixels(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     for path in (tmp_path / "empty.png", tmp_path / "text.png", tmp_path, tmp_path / "gone.png"):
         assert header_pixels(path) == 0
+    for data in (b"", b"no picture"):
+        assert header_pixels(data) == 0

@@ -17,8 +17,7 @@ from safetensors.torch import load_file
 from typer.testing import Result
 
 from command_line import require_done, require_one_sentence, rsfiqa
-from rsfiqa.learning import training_run
-from rsfiqa.learning.training_reports import EpochReport
+from interrupted_training import interrupted_in_epoch
 from scored_pictures import read_scores, write_scored_pictures, write_scores
 
 SPLITS = ("train", "train", "train", "val")
@@ -84,23 +83,11 @@ def test_what_a_run_leaves_repeats_it(write: Write, tmp_path: Path) -> None:
     assert (one / "run_config.yaml").read_text() == (two / "run_config.yaml").read_text()
 
 
-def test_an_interrupted_run_goes_on_to_the_same_weights(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_goes_on_to_the_same_weights(write: Write, tmp_path: Path) -> None:
     file, whole, halted = write(), tmp_path / "whole", tmp_path / "halted"
     require_done(train(file, whole))
 
-    reports: list[EpochReport] = []
-    note = training_run.TrainingRun.note
-
-    def interrupted(run: Any, report: EpochReport) -> None:
-        reports.append(report)
-        if len(reports) == 5:  # in the second epoch of the second member
-            raise KeyboardInterrupt
-        note(run, report)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training_run.TrainingRun, "note", interrupted)
+    with interrupted_in_epoch(5):  # the second one of the second member
         assert train(file, halted).exit_code == 130
     assert not (halted / "model.safetensors").exists()
     assert len(list((halted / "training").glob("*.safetensors"))) == 2

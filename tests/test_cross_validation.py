@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from typer.testing import Result
 
 from command_line import records, require_done, require_one_sentence, rsfiqa
+from interrupted_training import interrupted_in_epoch
 from rsfiqa import RSFIQA
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.extraction import FeatureExtractor
-from rsfiqa.learning import training_run
 from rsfiqa.learning.cross_validation import (
     CrossValidation,
     make_cut,
@@ -167,7 +167,7 @@ def test_the_spread_is_that_of_the_splits(errors: list[list[float]]) -> None:
 def test_a_figure_that_no_split_has_is_none() -> None:
     flat = evaluate_predictions(Prediction(f"{i}", 50.0, float(i)) for i in range(5))
     found = CrossValidation({"split_0": flat})
-    assert found.quartiles("srcc") is None
+    assert found.figures.spread("srcc") is None
     assert found.to_dict()["spread"]["srcc"] is None
 
 
@@ -253,7 +253,9 @@ def test_one_scorer_a_split_each_tested_on_its_own_part(
     first = records(out / "split_1" / "evaluation" / "predictions.jsonl")[0]
     assert assessor.assess(folder / first["image"]).score == pytest.approx(first["score"], abs=0.2)
 
-    # What the folder holds repeats it.
+    # What the folder holds repeats it, as it says itself.
+    head = (out / "run_config.yaml").read_text(encoding="utf-8").splitlines()[0]
+    assert head.endswith("rsfiqa train run_config.yaml --splits splits.csv --out FOLDER")
     again = tmp_path / "again"
     require_done(train(out / "run_config.yaml", again, out / "splits.csv"))
     assert weights(again / "split_2") == weights(out / "split_2")
@@ -265,17 +267,7 @@ def test_finished_splits_are_kept_and_an_interrupted_one_goes_on(
 ) -> None:
     file, whole, halted = write(), tmp_path / "whole", tmp_path / "halted"
     require_done(train(file, whole, "2"))
-    noted: list[Any] = []
-    note = training_run.TrainingRun.note
-
-    def interrupted(run: Any, report: Any) -> None:
-        noted.append(report)
-        if len(noted) == 4:  # in the second epoch of the second split
-            raise KeyboardInterrupt
-        note(run, report)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training_run.TrainingRun, "note", interrupted)
+    with interrupted_in_epoch(4):  # the second one of the second split
         assert train(file, halted, "2").exit_code == 130
     assert (halted / "split_0" / "evaluation" / "summary.json").is_file()
     assert not (halted / "split_1" / "config.json").exists()

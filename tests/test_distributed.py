@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from PIL import Image
 
 from command_line import records, rsfiqa, save_picture
 from ray_world import FakeRecipe
+from rsfiqa.bulk import AHEAD_PIXELS, work_through
 from rsfiqa.distributed.collection import gather
 from rsfiqa.distributed.kept import KeptPictures
 from rsfiqa.distributed.ledger import MOST_TRIES, Ledger
-from rsfiqa.distributed.locations import open_location
+from rsfiqa.distributed.locations import open_location, read_picture
+from rsfiqa.distributed.pictures import UNKNOWN_PIXELS, StoredSource
 from rsfiqa.distributed.plan import Pool, make_plan
 from rsfiqa.distributed.publishing import Destination
 from rsfiqa.distributed.recipe import Recipe
@@ -82,8 +85,8 @@ def test_each_picture_is_listed_once_in_the_order_it_was_named(album: Path, buck
     table = write_table(album / "list.parquet", path=[str(album / "b.png"), f"{bucket}/x.png"])
     found = gather([str(album / "c.png"), str(table), str(album), str(table)])
     assert stems(found.inputs) == ["c.png", "b.png", "x.png", "a.png"]
-    assert not found.is_files
-    assert gather([str(album)]).is_files
+    assert [source.name for source in found] == found.inputs
+    assert [source.is_file for source in found] == [True, True, False, True]
 
 
 def test_a_folder_of_parquet_is_read_and_a_folder_of_pictures_with_some_in_it_is_not(
@@ -110,6 +113,8 @@ def test_pictures_may_be_in_the_table(album: Path, tmp_path: Path, form: str) ->
     (part,) = collection.parts
     assert part.table is not None
     assert list(part.table.pictures()) == list(zip(names, data, strict=True))
+    assert [(source.name, source.data) for source in collection] == list(part.table.pictures())
+    assert not any(source.is_file for source in collection)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +200,30 @@ def test_a_report_of_pictures_in_a_table_is_made(
     assert "the picture" in report.read_text(encoding="utf-8")
 
 
+def test_of_pictures_whose_size_nobody_knows_few_are_fetched_ahead(
+    album: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    for k in range(20):
+        data = (album / "a.png").read_bytes()
+        fsspec.filesystem("memory").pipe(f"/bucket/many/{k:02}.png", data)
+    fetched: list[str] = []
+
+    def fetch(address: str) -> bytes:
+        fetched.append(address)
+        return read_picture(address)
+
+    monkeypatch.setattr("rsfiqa.distributed.pictures.read_picture", fetch)
+    collection = gather([f"{bucket}/many"])
+    found = work_through(lambda picture: picture.name, collection, workers=1)
+    assert [outcome.result for outcome in next(found)] == collection.inputs[:1]
+    time.sleep(0.2)
+    assert len(fetched) <= AHEAD_PIXELS // UNKNOWN_PIXELS < len(collection)
+    assert [outcome.result for some in found for outcome in some] == collection.inputs[1:]
+    assert sorted(fetched) == collection.inputs
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -216,7 +245,7 @@ def test_without_ray_its_extra_is_named(album: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "ray", None)
     ended = rsfiqa("assess", album, "--engine", "ray")
     assert ended.exit_code == 1
-    assert "pip install 'rsfiqa[ray]'" in ended.stderr
+    assert 'pip install "rsfiqa[ray]"' in ended.stderr
 
 
 # --- where results go ------------------------------------------------------------------------------
@@ -275,13 +304,12 @@ def test_somebody_elses_parquet_is_not_overwritten(tmp_path: Path) -> None:
 def test_dividing_and_scoring_apart_gives_the_same_bytes(
     tmp_path: Path, tiny_model_folder: Path, cat: Any
 ) -> None:
-    from rsfiqa.distributed.pictures import Source
     from rsfiqa.distributed.rows import read_finished, sources_table
     from rsfiqa.distributed.stages import AssessWorker, DivideWorker, Job, ScoreWorker
 
     Image.fromarray(cat[60:220, 100:300]).save(tmp_path / "cat.png")
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    table = sources_table([Source(str(tmp_path / name)) for name in ("cat.png", "bad.png")])
+    table = sources_table([StoredSource(str(tmp_path / name)) for name in ("cat.png", "bad.png")])
     job = Job(Recipe(str(tiny_model_folder), segmenter="embedded", device="cpu"))
     whole = [row for done in AssessWorker(job)(table) for row in read_finished(done)]
     score = ScoreWorker(job)
@@ -297,7 +325,6 @@ def test_dividing_and_scoring_apart_gives_the_same_bytes(
 
 
 def test_a_picture_that_is_given_up_stays_so(album: Path, tmp_path: Path) -> None:
-    from rsfiqa.distributed.pictures import Source
     from rsfiqa.distributed.rows import read_finished, sources_table
     from rsfiqa.distributed.stages import AssessWorker, Job
 
@@ -308,7 +335,7 @@ def test_a_picture_that_is_given_up_stays_so(album: Path, tmp_path: Path) -> Non
     (tmp_path / "marks").mkdir()
     worker = AssessWorker(Job(FakeRecipe(str(tmp_path / "marks")), ledger=ledger))
     for _ in range(2):
-        (done,) = worker(sources_table([Source(name)]))
+        (done,) = worker(sources_table([StoredSource(name)]))
         (row,) = read_finished(done)
         assert "was given up" in (row.error or "")
 

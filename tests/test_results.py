@@ -229,7 +229,7 @@ def test_a_killed_writer_leaves_whole_lines_and_no_lock(tmp_path: Path) -> None:
     )
     writer = subprocess.Popen([sys.executable, "-c", code, str(path), str(Path(__file__).parent)])
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while (not path.exists() or path.stat().st_size < 200_000) and time.monotonic() < deadline:
             time.sleep(0.01)
     finally:
@@ -277,7 +277,34 @@ def test_a_failed_tidying_leaves_all_results(
             patch.setattr(Path, "replace", refuse)
             with pytest.raises(DataError, match="last one counts"):
                 file.finish(["a.jpg", "b.jpg"])
-    assert {r["image"]: r["sha256"] for r in read_results(path)} == {"a.jpg": "new", "b.jpg": "aa"}
+        file.write([result("c.jpg")])  # the file goes on working
+    found = {r["image"]: r["sha256"] for r in read_results(path)}
+    assert found == {"a.jpg": "new", "b.jpg": "aa", "c.jpg": "aa"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".r.jsonl.lock", "r.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r[1].jsonl"])
+def test_what_a_killed_tidying_left_is_removed_by_the_next_writer(
+    tmp_path: Path, name: str
+) -> None:
+    left, others = (tmp_path / f".partial-0123abcd-{n}" for n in (name, "other.jsonl"))
+    for path in (left, others):
+        path.write_bytes(b"half")
+    with ResultsFile(tmp_path / name, MODEL):
+        assert not left.exists()
+        assert others.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are of another kind there")
+def test_a_tidied_file_keeps_its_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.touch()
+    path.chmod(0o640)
+    with ResultsFile(path, MODEL) as file:
+        file.write([result("a.jpg", "old"), result("a.jpg", "new")])
+        file.finish(["a.jpg"])
+    assert names_in(path) == ["a.jpg"]
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_names_that_are_no_unicode_survive(tmp_path: Path) -> None:

@@ -195,6 +195,10 @@ def test_a_written_file_holds_every_setting_and_plain_yaml(tmp_path: Path) -> No
     assert held["encoder"][0]["backbone"] == "dinov2-small"
     assert "channels" not in held["model"]
     assert Path(held["data"][0]["path"]).is_absolute()
+    write_config(config, tmp_path / "run_config.yaml", splits="splits.csv")
+    with_splits = (tmp_path / "run_config.yaml").read_text(encoding="utf-8")
+    assert "rsfiqa train run_config.yaml --splits splits.csv --out FOLDER" in with_splits
+    assert yaml.safe_load(with_splits) == held
 
 
 def test_weights_do_not_depend_on_names_and_logs() -> None:

@@ -13,16 +13,16 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from operator import length_hint
-from pathlib import Path
 from threading import BoundedSemaphore, Event
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from rsfiqa.errors import ConfigError, RsfiqaError
 from rsfiqa.in_order import map_in_order
+from rsfiqa.inputs import BadInput
+from rsfiqa.sources import Source
 
 if TYPE_CHECKING:
     from rsfiqa.images import LoadedImage
-    from rsfiqa.inputs import BadInput
     from rsfiqa.types import Assessment
 
 Result = TypeVar("Result")
@@ -53,7 +53,7 @@ class Outcome(Generic[Result]):
     """What became of one picture: a result, an error, or kept, being unchanged.
 
     Attributes:
-        name: the picture's path, as given.
+        name: the picture's, as its source has it: the path as given, of a file.
         result: what the work gave, such as an assessment.
         error: why it gave nothing, in one sentence.
         sha256: hash of the file's bytes, where the file could be read.
@@ -71,14 +71,14 @@ class Outcome(Generic[Result]):
 
 def assess_many(
     assessor: BatchAssessor,
-    inputs: Iterable[str | BadInput],
+    inputs: Iterable[str | Source | BadInput],
     *,
-    is_kept: Callable[[str], bool] = lambda _: False,
+    is_kept: Callable[[Source], bool] = lambda _: False,
     batch_size: int | None = None,
     max_pixels: int | None = None,
     finish: Callable[[str, Assessment], None] | None = None,
 ) -> Generator[list[Outcome[Assessment]], None, None]:
-    """Assess picture files side by side; see `work_through`.
+    """Assess pictures side by side; see `work_through`.
 
     Args:
         assessor: such as `rsfiqa.RSFIQA`.
@@ -103,23 +103,24 @@ def assess_many(
 
 def work_through(
     work: Callable[[LoadedImage], Result],
-    inputs: Iterable[str | BadInput],
+    inputs: Iterable[str | Source | BadInput],
     *,
-    is_kept: Callable[[str], bool] = lambda _: False,
+    is_kept: Callable[[Source], bool] = lambda _: False,
     workers: int | None = None,
     max_pixels: int | None = None,
     finish: Callable[[str, Result], None] | None = None,
 ) -> Generator[list[Outcome[Result]], None, None]:
-    """Work on picture files side by side; outcomes come in the order of the inputs.
+    """Work on pictures side by side; outcomes come in the order of the inputs.
 
     While the caller is busy with an outcome, such as writing it, later pictures are worked on.
 
     Args:
         work: gives the result of a picture, or raises; called by several threads at a time.
-        inputs: paths of picture files, as `rsfiqa.inputs.find_images` gives them; a bad input
-            becomes an error outcome in its place.
-        is_kept: called in the background with each path before anything is decoded, by several
-            threads; when it returns True, the picture is not worked on, and its outcome is `kept`.
+        inputs: pictures by the paths of their files, as `rsfiqa.inputs.find_images` gives them, or
+            by their sources; a bad input becomes an error outcome in its place.
+        is_kept: called in the background with each source, fetched, before anything is decoded, by
+            several threads; when it returns True, the picture is not worked on, and its outcome is
+            `kept`.
         workers: how many pictures are worked on at a time; by default as many as there are cores.
         max_pixels: the limit on a picture's pixels; None is the default limit.
         finish: called in the background with the name and result of each picture that was worked on,
@@ -135,7 +136,6 @@ def work_through(
         KeyboardInterrupt: on Ctrl-C, after the outcomes of pictures that were being worked on.
     """
     from rsfiqa.heap import Trimmer
-    from rsfiqa.images.header import header_pixels
     from rsfiqa.parallel import cpu_workers, worker_pool
 
     most = workers or cpu_workers()
@@ -144,10 +144,10 @@ def work_through(
     stopping = Event()
     trim_at_times = Trimmer()
 
-    def one(given: str | BadInput) -> Outcome[Result]:
-        if not isinstance(given, str):
+    def one(given: Source | BadInput) -> Outcome[Result]:
+        if isinstance(given, BadInput):
             return Outcome(given.path, error=given.error)
-        picture: LoadedImage | Outcome[Result] = _prepare(given, is_kept, max_pixels)
+        picture: LoadedImage | Outcome[Result] = prepare(given, is_kept, max_pixels)
         if isinstance(picture, Outcome):
             return picture
         with at_work:
@@ -163,9 +163,9 @@ def work_through(
         for outcome in map_in_order(
             pool,
             one,
-            inputs,
+            (Source(given) if isinstance(given, str) else given for given in inputs),
             WINDOW * most,
-            cost=lambda given: header_pixels(given) if isinstance(given, str) else 0,
+            cost=lambda given: given.estimated_pixels() if isinstance(given, Source) else 0,
             budget=max(AHEAD_PIXELS, BATCH_PIXELS * most),
             interrupted=stopping.set,
         ):
@@ -174,30 +174,39 @@ def work_through(
             trim_at_times()
 
 
-def _prepare(
-    name: str, is_kept: Callable[[str], bool], max_pixels: int | None
-) -> LoadedImage | Outcome[Result]:
-    """The decoded picture, or its outcome where it is not to be worked on."""
-    from rsfiqa.images import hash_file, load_image
+def prepare(
+    source: Source, is_kept: Callable[[Source], bool], max_pixels: int | None = None
+) -> LoadedImage | Outcome[Any]:
+    """The decoded picture, or its outcome where it is kept or cannot be read.
 
-    path = Path(name)
+    Args:
+        source: where it comes from.
+        is_kept: asked with the source, fetched, before it is decoded.
+        max_pixels: the limit on a picture's pixels; None is the default limit.
+
+    Raises:
+        ConfigError: a setting is wrong, which every picture would fail by.
+    """
     try:
-        if is_kept(name):
-            return Outcome(name)
-        return load_image(path, name=name, max_pixels=max_pixels)
-    except ConfigError:  # no picture's fault: every other one would fail the same way
+        source = source.fetched()
+        if is_kept(source):
+            return Outcome(source.name)
+        return source.load(max_pixels)
+    except ConfigError:
         raise
     except Exception as error:
         try:
-            sha256: str | None = hash_file(path)
+            sha256: str | None = source.sha256()
         except (OSError, RsfiqaError):
             sha256 = None
-        return Outcome(name, error=sentence_of(error), sha256=sha256)
+        return Outcome(source.name, error=sentence_of(error), sha256=sha256)
 
 
 def _work_on(work: Callable[[LoadedImage], Result], picture: LoadedImage) -> Outcome[Result]:
     try:
         return Outcome(picture.name, result=work(picture), sha256=picture.sha256)
+    except ConfigError:  # no picture's fault: every other one would fail the same way
+        raise
     except Exception as error:
         return Outcome(picture.name, error=sentence_of(error), sha256=picture.sha256)
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rsfiqa import __version__
 from rsfiqa.contents import ContentFolder, content_key
 from rsfiqa.devices import Precision, choose_device, require_precision
-from rsfiqa.images import LoadedImage, hash_file, resize_to_budget
+from rsfiqa.images import LoadedImage, resize_to_budget
 from rsfiqa.parallel import workers_on
 from rsfiqa.partition import Partition
 from rsfiqa.reading import wording
@@ -26,6 +26,7 @@ from rsfiqa.regions.cache import PartitionCache, default_folder
 from rsfiqa.regions.given import NAME as GIVEN
 from rsfiqa.regions.given import GivenRegions, given_or_none
 from rsfiqa.segmentation import PictureSegmenter
+from rsfiqa.sources import Source
 from rsfiqa.types import Reading
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Parser:
             return self.source.identity(name)
         return self.source.segmenter.name
 
-    def is_kept(self, name: str) -> bool:
+    def is_kept(self, picture: Source) -> bool:
         """Whether this very file has been parsed and all its regions' readings are in the cache.
 
         The file is hashed but not decoded.
@@ -179,7 +180,7 @@ class Parser:
         """
         if self._files is None or not isinstance(self.reader, CachedReader):
             return False
-        key = self._files.load(self._file_key(hash_file(name), self.identity(name)))
+        key = self._files.load(self._file_key(picture.sha256(), self.identity(picture.name)))
         kept = self.reader.kept(key) if isinstance(key, str) else None
         return kept is not None and is_complete(kept)
 

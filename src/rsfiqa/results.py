@@ -13,9 +13,10 @@ The file protocol:
   proper beginning of a JSON object is itself one, so such an end is recognised and cut off when
   the file is opened for writing; its picture is assessed again.
 * **Tidied at the end, atomically.** When a run ends well and the file holds superseded lines, or
-  lines out of order, it is written anew beside itself (`.NAME.new`) and moved into place: first
-  the pictures that this run was not asked for, as they were, then those of this run in the order
-  of its input, one line each. Until that move the old file is complete, and after it the new one.
+  lines out of order, it is written anew beside itself and moved into place (`rsfiqa.atomic`):
+  first the pictures that this run was not asked for, as they were, then those of this run in the
+  order of its input, one line each. Until that move the old file is complete, and after it the new
+  one.
 * **A result is never lost to an error.** An error line replaces an earlier result only where the
   picture's bytes have changed since, so that the result is of a picture which is no more. A file
   that cannot be read today keeps the result that it had.
@@ -36,12 +37,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rsfiqa.atomic import sync_folder
+from rsfiqa.atomic import replacing, sweep_partials
 from rsfiqa.errors import DataError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ _LINE_START = b'{"image"'
 """What every line begins with: what lets a torn line be told from somebody else's file."""
 
 _COPY_BYTES = 1 << 20
+_FLAGS = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
 def encode_line(record: Mapping[str, Any]) -> bytes:
@@ -233,10 +235,9 @@ class ResultsFile:
             raise
 
     def _open(self, given: str | Path) -> None:
+        sweep_partials(self.path)
         try:
-            self._beside.unlink(missing_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-            self._fd = os.open(self.path, flags, 0o666)
+            self._fd = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
         except OSError as error:
             raise _unwritable(given, error) from error
         try:
@@ -255,10 +256,6 @@ class ResultsFile:
             os.close(self._fd)
             raise
 
-    @property
-    def _beside(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.new")
-
     def __enter__(self) -> ResultsFile:
         return self
 
@@ -272,10 +269,13 @@ class ResultsFile:
 
     def close(self) -> None:
         """Close the file and release its lock. Everything written is on disk already."""
+        self._close_file()
+        self._lock.release()
+
+    def _close_file(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        self._lock.release()
 
     def __len__(self) -> int:
         """How many pictures have a line."""
@@ -387,18 +387,29 @@ class ResultsFile:
         try:
             self._rewrite(order)
         except OSError as error:
-            with suppress(OSError):
-                self._beside.unlink(missing_ok=True)
             raise DataError(
                 f"{self.path} could not be put in order ({error.strerror or error}); it holds all "
                 "results, and where a picture has several lines the last one counts."
             ) from error
 
     def _rewrite(self, order: Sequence[str]) -> None:
+        mode = os.fstat(self._fd).st_mode & 0o777
+        try:
+            with replacing(self.path) as partial:
+                moved, end = self._copy(order, partial)
+                with suppress(OSError):
+                    partial.chmod(mode)
+                self._close_file()  # Windows moves no file over one that is open
+        finally:
+            if self._fd < 0:
+                self._fd = os.open(self.path, _FLAGS)
+        self._lines, self._superseded, self._end = moved, 0, end
+
+    def _copy(self, order: Sequence[str], target: Path) -> tuple[dict[str, _Line], int]:
+        """Write the counting lines of pictures in an order; returns where they lie now, and the end."""
         moved: dict[str, _Line] = {}
         offset = 0
-        mode = os.fstat(self._fd).st_mode & 0o777
-        with self.path.open("rb") as old, self._beside.open("wb") as new:
+        with self.path.open("rb") as old, target.open("wb") as new:
             for name in order:
                 line = self._lines[name]
                 old.seek(line.offset)
@@ -410,21 +421,9 @@ class ResultsFile:
                     new.write(piece)
                     left -= len(piece)
                 new.write(b"\n")
-                moved[name] = _Line(offset, line.length, line.sha256, line.model, line.masks)
+                moved[name] = replace(line, offset=offset)
                 offset += line.length + 1
-            new.flush()
-            os.fsync(new.fileno())
-        with suppress(OSError):
-            self._beside.chmod(mode)
-        os.close(self._fd)  # Windows moves no file over one that is open
-        self._fd = -1
-        try:
-            self._beside.replace(self.path)
-            self._lines, self._superseded, self._end = moved, 0, offset
-            sync_folder(self.path.parent)
-        finally:
-            flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
-            self._fd = os.open(self.path, flags)
+        return moved, offset
 
 
 def _unwritable(path: str | Path, error: OSError) -> DataError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from rsfiqa.distributed.locations import find_pictures, is_address
+from rsfiqa.distributed.pictures import StoredSource
 from rsfiqa.distributed.tables import PictureTable, is_table, open_table
 from rsfiqa.errors import DataError
 from rsfiqa.inputs import BadInput, find_images
@@ -29,9 +30,30 @@ class Part:
 
 @dataclass(frozen=True)
 class Collection:
-    """Pictures to work on, in the order in which they were named, each once."""
+    """Pictures to work on, in the order in which they were named, each once.
+
+    Iterating gives where each picture comes from, and every input that leads to none; its length is the
+    number of both.
+    """
 
     parts: tuple[Part, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part.inputs) for part in self.parts)
+
+    def __iter__(self) -> Iterator[StoredSource | BadInput]:
+        """The sources in order; those of a table are read from it as they are asked for.
+
+        Raises:
+            DataError: a table cannot be read.
+        """
+        for part in self.parts:
+            if part.table is not None:
+                for name, data in part.table.pictures():
+                    yield StoredSource(name, data)
+            else:
+                for given in part.inputs:
+                    yield StoredSource(given) if isinstance(given, str) else given
 
     @property
     def inputs(self) -> list[str | BadInput]:
@@ -42,14 +64,6 @@ class Collection:
     def bad(self) -> list[BadInput]:
         """Inputs that lead to no picture."""
         return [given for given in self.inputs if isinstance(given, BadInput)]
-
-    @property
-    def is_files(self) -> bool:
-        """Whether all pictures are files of this machine."""
-        return not any(
-            part.table is not None or any(isinstance(g, str) and is_address(g) for g in part.inputs)
-            for part in self.parts
-        )
 
 
 def gather(

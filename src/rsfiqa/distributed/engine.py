@@ -18,7 +18,7 @@ from rsfiqa.distributed.collection import Collection, Part
 from rsfiqa.distributed.kept import KeptPictures
 from rsfiqa.distributed.ledger import Ledger
 from rsfiqa.distributed.locations import is_address
-from rsfiqa.distributed.pictures import Source
+from rsfiqa.distributed.pictures import StoredSource
 from rsfiqa.inputs import BadInput
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _dataset(ray: Any, part: Part, in_task: int) -> ray.data.Dataset | None:
 
     if part.table is not None:
         return _table_dataset(ray, part.table)
-    sources = [Source(given) for given in part.inputs if isinstance(given, str)]
+    sources = [StoredSource(given) for given in part.inputs if isinstance(given, str)]
     if not sources:
         return None
     return ray.data.from_arrow(
@@ -137,7 +137,7 @@ def _table_dataset(ray: Any, table: PictureTable) -> ray.data.Dataset:
     from rsfiqa.distributed.rows import sources_table
 
     def as_sources(batch: Any) -> Any:
-        return sources_table([Source(name, data) for name, data in table.read_rows(batch)])
+        return sources_table([StoredSource(name, data) for name, data in table.read_rows(batch)])
 
     files, system = _for_ray(table.files)
     read = ray.data.read_parquet(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from rsfiqa.distributed.pictures import Source
+from rsfiqa.distributed.pictures import StoredSource
 from rsfiqa.images import LoadedImage
 from rsfiqa.partition import Partition
 
@@ -75,16 +75,16 @@ class Divided:
     segmenter: str
 
 
-def sources_table(sources: Sequence[Source]) -> pa.Table:
+def sources_table(sources: Sequence[StoredSource]) -> pa.Table:
     """Pictures to be worked on as a table."""
     rows = [{"name": os.fsencode(source.name), "data": source.data} for source in sources]
     return pa.Table.from_pylist(rows, schema=SOURCES)
 
 
-def read_sources(table: pa.Table) -> Iterator[Source]:
+def read_sources(table: pa.Table) -> Iterator[StoredSource]:
     """The pictures of such a table."""
     for row in table.to_pylist():
-        yield Source(os.fsdecode(row["name"]), row["data"])
+        yield StoredSource(os.fsdecode(row["name"]), row["data"])
 
 
 def finished_table(finished: Finished, schema: pa.Schema = FINISHED) -> pa.Table:

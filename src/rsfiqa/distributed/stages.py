@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from rsfiqa.bulk import Outcome, sentence_of
+from rsfiqa.bulk import Outcome, prepare, sentence_of
 from rsfiqa.distributed.kept import KeptPictures
 from rsfiqa.distributed.ledger import MOST_TRIES, Ledger
-from rsfiqa.distributed.pictures import Source, prepare
 from rsfiqa.distributed.rows import (
     DIVIDED,
     Divided,
@@ -28,6 +27,7 @@ from rsfiqa.distributed.rows import (
 )
 from rsfiqa.errors import ConfigError, RsfiqaError
 from rsfiqa.results import encode_line
+from rsfiqa.sources import Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,9 +81,9 @@ class Job:
     ledger: Counts = field(default_factory=Ledger)
     folder: str | None = None
 
-    def is_kept(self, name: str, sha256: Callable[[], str]) -> bool:
+    def is_kept(self, source: Source) -> bool:
         """Whether a picture needs no work; its file is hashed only where there is anything kept."""
-        return bool(len(self.kept)) and (name, sha256()) in self.kept
+        return bool(len(self.kept)) and (source.name, source.sha256()) in self.kept
 
 
 class _Worker:

@@ -15,12 +15,11 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
-from scipy import stats
 
 from rsfiqa.learning.ablation import Variant
 from rsfiqa.learning.evaluation import Evaluation
 from rsfiqa.learning.evaluation_splits import FIGURES
+from rsfiqa.learning.resampling import Floats, percentile_interval, resampled_means
 
 Compared = Literal["srcc", "plcc"]
 COMPARED: tuple[Compared, ...] = ("srcc", "plcc")
@@ -28,10 +27,6 @@ COMPARED: tuple[Compared, ...] = ("srcc", "plcc")
 
 RESAMPLES = 1000
 LEVEL = 0.95
-_CHUNK = 1_000_000
-"""Values that are resampled at a time, so that memory stays bounded for any number of pictures."""
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -101,13 +96,10 @@ class Ablation:
         if first == second or means[0] is None or means[1] is None:
             return None
         one, other = (self._resampled[variant, metric] for variant in (first, second))
-        found = one - other
-        found = found[np.isfinite(found)]
-        if not len(found):
+        interval = percentile_interval(one - other, LEVEL)
+        if interval is None:
             return None
-        low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        names = first.name, second.name
-        return MeanDifference(*names, metric, means[0] - means[1], float(low), float(high))
+        return MeanDifference(first.name, second.name, metric, means[0] - means[1], *interval)
 
     def to_dict(self) -> dict[str, Any]:
         """All figures and the differences of all pairs, later less earlier, ready for JSON."""
@@ -148,52 +140,11 @@ class Ablation:
         wanted = np.array([row.target for row in first.predictions])
         return {
             (variant, metric): resampled_means(
-                [[row.score or 0.0 for row in each.predictions] for each in runs], wanted, metric
+                [[row.score or 0.0 for row in each.predictions] for each in runs],
+                wanted,
+                metric,
+                resamples=RESAMPLES,
             )
             for variant, runs in self.runs.items()
             for metric in COMPARED
         }
-
-
-def resampled_means(
-    predictions: Sequence[Sequence[float]],
-    targets: Sequence[float] | Floats,
-    metric: Compared,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Floats:
-    """The mean of a figure over several scorers, on each of many samples of the pictures.
-
-    Args:
-        predictions: `[S, N]`, of S scorers for N pictures.
-        targets: `[N]`, human scores.
-        metric: `srcc` or `plcc`.
-        resamples: draws of N pictures with replacement.
-        seed: of the draws: of two calls with the same seed and number of pictures, draw k has the
-            same pictures.
-
-    Returns:
-        `[resamples]`; NaN where a draw has no such figure, its scores being all alike.
-    """
-    scores, wanted = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
-    rng = np.random.default_rng(seed)
-    count = len(wanted)
-    rows = max(1, _CHUNK // count)
-    parts: list[Floats] = []
-    for start in range(0, resamples, rows):
-        drawn = rng.integers(count, size=(min(rows, resamples - start), count))
-        each = [_by_row(one[drawn], wanted[drawn], metric) for one in scores]
-        parts.append(np.mean(each, axis=0))
-    return np.concatenate(parts)
-
-
-def _by_row(first: Floats, second: Floats, metric: Compared) -> Floats:
-    """Correlations of the rows of `[R, N]` and `[R, N]`."""
-    if metric == "srcc":
-        first, second = (stats.rankdata(values, axis=1) for values in (first, second))
-    first, second = (values - values.mean(1, keepdims=True) for values in (first, second))
-    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    found = np.full(len(first), np.nan)
-    np.divide(np.einsum("ij,ij->i", first, second), norms, out=found, where=norms > 1e-12)
-    return found

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from rsfiqa.errors import DataError
 from rsfiqa.learning.datasets import ScoredImages
 from rsfiqa.learning.evaluation import Evaluation, evaluate_predictions
@@ -164,29 +162,13 @@ class CrossValidation:
         """Figures of each split, and their spread."""
         return SplitFigures(tuple(each.overall for each in self.splits.values()))
 
-    def quartiles(self, figure: str) -> tuple[float, float] | None:
-        """First and third quartile of one of `FIGURES` over the splits; None where none has it.
-
-        Quartiles of few splits lie between two of them, as numpy's `quantile` has it.
-        """
-        each = [getattr(one, figure) for one in self.figures.each]
-        found = [value for value in each if value is not None]
-        if not found:
-            return None
-        low, high = np.quantile(found, [0.25, 0.75])
-        return float(low), float(high)
-
     def to_dict(self) -> dict[str, Any]:
         """All figures, ready for JSON; every one named for what it is."""
         figures = self.figures.to_dict()
-        spread = {
-            name: found and {**found, "quartiles": self.quartiles(name)}
-            for name, found in figures["spread"].items()
-        }
         return {
             "splits": len(self.splits),
             "test_pictures": statistics.median(one.n for one in self.figures.each),
-            "spread": spread,
+            "spread": figures["spread"],
             "each": dict(zip(self.splits, figures["each"], strict=True)),
             "meaning": {
                 "each": "figures of the scorer that was trained on this split, on its test part",
@@ -208,11 +190,12 @@ class CrossValidation:
             for name, each in self.splits.items()
         ]
         spreads = [self.figures.spread(figure) for figure in FIGURES]
-        quartiles = [self.quartiles(figure) for figure in FIGURES]
         for name, what in (("median", "median"), ("standard deviation", "deviation")):
             lines.append((name, None, [getattr(found, what, None) for found in spreads]))
         for name, end in (("first quartile", 0), ("third quartile", 1)):
-            lines.append((name, None, [found and found[end] for found in quartiles]))
+            lines.append(
+                (name, None, [found.quartiles[end] if found else None for found in spreads])
+            )
         for name, what in (("lowest", "low"), ("highest", "high")):
             lines.append((name, None, [getattr(found, what, None) for found in spreads]))
         return lines

@@ -162,7 +162,8 @@ class Evaluation:
                 "rmse_logistic": "the same after the logistic fit",
                 "n": "pictures with a score; failed ones are in no statistic",
                 "interval": f"{LEVEL:.0%} percentile bootstrap, {RESAMPLES} resamples of pictures",
-                "splits": "figures over each split's part; spread: over splits, deviation: of a sample",
+                "splits": "figures over each split's part; spread: over splits; deviation: of a sample; "
+                "quartiles: first and third",
                 "without_leaks": "overall, without pictures known from training",
                 "reliability": "of 90 % intervals: coverage, mean width in points, interval score "
                 "(lower is better); root mean square of error over uncertainty (1 is wanted); "

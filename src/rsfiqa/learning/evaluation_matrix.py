@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from rsfiqa.errors import ConfigError
 from rsfiqa.learning.evaluation_splits import FIGURES
-from rsfiqa.learning.metrics import Metric, PairedDifference, paired_bootstrap
+from rsfiqa.learning.metrics import PairedDifference, paired_bootstrap
+from rsfiqa.learning.resampling import Metric
 
 if TYPE_CHECKING:
     from rsfiqa.learning.evaluation import Evaluation

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from rsfiqa.learning.metrics import Correlations, Values, correlations
 
 FIGURES = ("srcc", "plcc", "plcc_logistic", "krcc", "rmse", "rmse_logistic")
@@ -25,12 +27,15 @@ class Spread:
     Attributes:
         median: over the splits that have the statistic.
         deviation: standard deviation between splits (of a sample); None for fewer than two.
+        quartiles: the first and the third; of few splits they lie between two of them, as numpy's
+            `quantile` has it.
         low, high: the least and the greatest.
         splits: how many splits have the statistic.
     """
 
     median: float
     deviation: float | None
+    quartiles: tuple[float, float]
     low: float
     high: float
     splits: int
@@ -50,9 +55,11 @@ class SplitFigures:
         found = [value for one in self.each if (value := getattr(one, figure)) is not None]
         if not found:
             return None
+        first, third = np.quantile(found, [0.25, 0.75])
         return Spread(
             median=statistics.median(found),
             deviation=statistics.stdev(found) if len(found) > 1 else None,
+            quartiles=(float(first), float(third)),
             low=min(found),
             high=max(found),
             splits=len(found),

@@ -15,6 +15,7 @@ from typing import Any
 
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.learning.datasets import ScoredImages
+from rsfiqa.learning.differences import differing
 from rsfiqa.learning.evaluation import (
     Evaluation,
     Prediction,
@@ -85,22 +86,3 @@ def pictures_digest(*parts: ScoredImages) -> str:
         rows = [[row.image, row.score] for row in part]
         digest.update(json.dumps(rows).encode("utf-8", "backslashreplace") + b"\n")
     return digest.hexdigest()[:16]
-
-
-def differing(one: Any, other: Any, path: str = "") -> list[str]:
-    """Names, with dots, of what differs between two mappings of plain data.
-
-    Example:
-        >>> differing({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4, "d": 3}, "e": 5})
-        ['b.c', 'e']
-    """
-    if not (isinstance(one, dict) and isinstance(other, dict)):
-        return [] if one == other else [path]
-    absent = object()
-    return [
-        name
-        for key in dict.fromkeys([*one, *other])
-        for name in differing(
-            one.get(key, absent), other.get(key, absent), f"{path}.{key}" if path else key
-        )
-    ]

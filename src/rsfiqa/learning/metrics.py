@@ -7,9 +7,9 @@ with the reason beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +17,13 @@ from scipy import stats
 
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.learning.logistic import fit_logistic
+from rsfiqa.learning.resampling import Floats, Metric, by_row, percentile_interval, resampled
 
 Values: TypeAlias = Sequence[float] | npt.NDArray[np.floating[Any]]
-Floats: TypeAlias = npt.NDArray[np.float64]
-Metric = Literal["srcc", "plcc", "krcc", "rmse"]
 
 _FEWEST = 3
 _LARGEST, _SMALLEST = 1e150, 1e-150
 """Squares and ratios of values between these neither overflow nor vanish."""
-_CHUNK = 1_000_000
-"""Values a bootstrap holds at a time, so that memory stays bounded for any number of pictures."""
 
 
 @dataclass(frozen=True)
@@ -189,8 +186,7 @@ def bootstrap_interval(
     _check_settings(metric, resamples, level)
     if _undefined(metric, predicted, wanted):
         return None
-    values = _resampled([predicted], wanted, metric, resamples, seed)[0]
-    return _interval(values[np.isfinite(values)], level)
+    return percentile_interval(resampled([predicted], wanted, metric, resamples, seed)[0], level)
 
 
 def paired_bootstrap(
@@ -221,18 +217,16 @@ def paired_bootstrap(
     _check_settings(metric, resamples, level)
     if _undefined(metric, one, wanted) or _undefined(metric, two, wanted):
         return None
-    values = _resampled([one, two], wanted, metric, resamples, seed)
+    values = resampled([one, two], wanted, metric, resamples, seed)
     differences = values[0] - values[1]
     differences = differences[np.isfinite(differences)]
-    interval = _interval(differences, level)
+    interval = percentile_interval(differences, level)
     if interval is None:
         return None
-    statistic = _STATISTICS[metric]
+    first_value, second_value = (by_row(metric, each[None], wanted[None])[0] for each in (one, two))
     return PairedDifference(
         metric=metric,
-        difference=float(
-            statistic(one[None], wanted[None])[0] - statistic(two[None], wanted[None])[0]
-        ),
+        difference=float(first_value - second_value),
         mean=float(differences.mean()),
         low=interval[0],
         high=interval[1],
@@ -313,67 +307,3 @@ def _pearson(first: Floats, second: Floats) -> float:
 def _rms(errors: Floats) -> float:
     largest = np.abs(errors).max(initial=0.0)
     return float(largest * np.sqrt(np.mean(_to_unit(errors) ** 2)))
-
-
-def _row_pearson(first: Floats, second: Floats) -> Floats:
-    """[rows, n] twice -> [rows]; NaN where a row is constant, as a resample may be."""
-    first, first_norm = _centred(first)
-    second, second_norm = _centred(second)
-    norms = first_norm * second_norm
-    result = np.full(len(first), np.nan)
-    np.divide(np.einsum("ij,ij->i", first, second), norms, out=result, where=norms > 0)
-    return np.asarray(np.clip(result, -1.0, 1.0))
-
-
-def _centred(rows: Floats) -> tuple[Floats, Floats]:
-    """Rows less their mean, and their norms: 0 where only rounding is left."""
-    mean = rows.mean(axis=1, keepdims=True)
-    centred = rows - mean
-    norms = np.linalg.norm(centred, axis=1)
-    return centred, np.where(norms > 1e-13 * np.abs(mean[:, 0]), norms, 0.0)
-
-
-def _row_spearman(first: Floats, second: Floats) -> Floats:
-    return _row_pearson(stats.rankdata(first, axis=1), stats.rankdata(second, axis=1))
-
-
-def _row_kendall(first: Floats, second: Floats) -> Floats:
-    return np.array(
-        [
-            stats.kendalltau(one, two, method="asymptotic").statistic
-            for one, two in zip(first, second, strict=True)
-        ]
-    )
-
-
-def _row_rmse(first: Floats, second: Floats) -> Floats:
-    return np.asarray(np.sqrt(np.mean((first - second) ** 2, axis=1)))
-
-
-_STATISTICS: dict[Metric, Callable[[Floats, Floats], Floats]] = {
-    "srcc": _row_spearman,
-    "plcc": _row_pearson,
-    "krcc": _row_kendall,
-    "rmse": _row_rmse,
-}
-
-
-def _resampled(
-    models: Sequence[Floats], wanted: Floats, metric: Metric, resamples: int, seed: int
-) -> Floats:
-    """[models, resamples] of the metric, all models seeing the same draws."""
-    rng = np.random.default_rng(seed)
-    n = len(wanted)
-    rows = max(1, _CHUNK // n)
-    parts = []
-    for start in range(0, resamples, rows):
-        drawn = rng.integers(n, size=(min(rows, resamples - start), n))
-        parts.append([_STATISTICS[metric](model[drawn], wanted[drawn]) for model in models])
-    return np.concatenate(parts, axis=1)
-
-
-def _interval(values: Floats, level: float) -> tuple[float, float] | None:
-    if not len(values):
-        return None
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -9,7 +9,8 @@ examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,15 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from rsfiqa.errors import ConfigError, MissingExtraError
+from rsfiqa.in_order import map_in_order
 from rsfiqa.learning.teaching_config import TeachingConfig
 from rsfiqa.learning.teaching_plan import Batch, Plan
 from rsfiqa.learning.teaching_processes import join_processes
 from rsfiqa.learning.teaching_state import CHECKPOINT, PROGRESS, RunState
-from rsfiqa.readahead import read_ahead
 
 __all__ = ["CHECKPOINT", "PROGRESS", "Pupil", "StepReport", "TeachingConfig", "teach"]
 
-_BATCHES_AHEAD = 2
+_BATCHES_AHEAD = 3
+"""One that is being made, and two that are ready."""
 _LARGEST_GRADIENT = 1.0
 
 
@@ -163,8 +165,11 @@ def teach(
 _Ready = tuple[Batch, dict[str, Tensor]]
 
 
-def _batches(pupil: Pupil, plan: Plan, start: int, process: int) -> Any:
-    """The batches of all steps from `start` on, made in the background; a generator."""
+def _batches(pupil: Pupil, plan: Plan, start: int, process: int) -> Generator[_Ready, None, None]:
+    """The batches of all steps from `start` on, made in a thread beside the model's.
+
+    Decoding pictures releases Python's global lock, so that it takes no time from the model.
+    """
     coming = (
         (step, batch) for step in range(start, plan.steps) for batch in plan.batches(step, process)
     )
@@ -173,7 +178,8 @@ def _batches(pupil: Pupil, plan: Plan, start: int, process: int) -> Any:
         step, batch = item
         return batch, pupil.batch(batch.indices, step)
 
-    return read_ahead(coming, ready, cost=lambda _: 1, budget=_BATCHES_AHEAD)
+    with ThreadPoolExecutor(1, thread_name_prefix="rsfiqa-batches") as pool:
+        yield from map_in_order(pool, ready, coming, _BATCHES_AHEAD)
 
 
 class _Loop:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rsfiqa.atomic import write_whole
 from rsfiqa.errors import ConfigError, DataError
+from rsfiqa.learning.differences import differing, differing_known
 from rsfiqa.learning.teaching_config import TeachingConfig
 
 CHECKPOINT, PROGRESS = "checkpoint.safetensors", "progress.json"
@@ -100,11 +101,10 @@ class RunState:
 
     def _differences(self, settings: dict[str, Any], facts: dict[str, Any]) -> list[str]:
         """Names of what is not as it was; what a former version did not know had its default."""
-        before = {**self._defaults, **settings}
-        changed = [name for name in before if before[name] != self._settings.get(name)]
+        changed = differing({**self._defaults, **settings}, self._settings)
         # Writing checkpoints more or less often changes no result.
         changed = [name for name in changed if name != "checkpoint_every"]
-        return changed + [k for k, v in facts.items() if k in self._facts and self._facts[k] != v]
+        return changed + differing_known(facts, self._facts)
 
     def _take_up(self, tensors: dict[str, Tensor], path: Path) -> None:
         kept: dict[str, dict[str, Tensor]] = {}

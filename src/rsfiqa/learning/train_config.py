@@ -178,8 +178,14 @@ def with_data_settings(config: TrainConfig, settings: Mapping[str, Any]) -> Trai
     return replace(config, data=tuple(replace(source, **settings) for source in config.data))
 
 
-def write_config(config: TrainConfig, file: Path) -> None:
+def write_config(config: TrainConfig, file: Path, *, splits: str = "") -> None:
     """Write all settings, defaults included, so that a run from the file repeats this one.
+
+    Args:
+        config: the settings.
+        file: where to.
+        splits: name of the file of splits beside it, where a scorer was trained for each of them:
+            splits are no setting, so that the command at the file's head has to name them.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -189,9 +195,8 @@ def write_config(config: TrainConfig, file: Path) -> None:
     from rsfiqa import __version__
 
     text = yaml.safe_dump(plain_config(config), sort_keys=False, allow_unicode=True)
-    head = (
-        f"# rsfiqa {__version__}. To train the same again: rsfiqa train {file.name} --out FOLDER\n"
-    )
+    options = f"--splits {splits} --out FOLDER" if splits else "--out FOLDER"
+    head = f"# rsfiqa {__version__}. To train the same again: rsfiqa train {file.name} {options}\n"
     try:
         file.write_text(head + text, encoding="utf-8")
     except OSError as error:

@@ -21,6 +21,7 @@ from torch import Tensor
 from rsfiqa.atomic import sweep_partials, write_whole
 from rsfiqa.errors import ConfigError, DataError
 from rsfiqa.extraction import PictureFeatures
+from rsfiqa.learning.differences import differing_known
 from rsfiqa.learning.graded import Graded
 from rsfiqa.learning.spoiled import Spoiled
 
@@ -120,7 +121,7 @@ class MemberState:
             before, progress = dict(header["settings"]), dict(header["progress"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise self.damaged(error) from error
-        differs = _differences(before, self.settings)
+        differs = differing_known(before, self.settings)
         if differs:
             raise ConfigError(
                 f"{self.path.parent.parent} holds an unfinished run of other settings "
@@ -134,22 +135,6 @@ class MemberState:
         return DataError(
             f"the state of training in {self.path} cannot be read ({error}); begin anew (--fresh)."
         )
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
-    """Names of settings that both know and that are not as they were."""
-    found = []
-    for name in before:
-        here = f"{path}{name}"
-        if name not in now or before[name] == now[name]:
-            continue
-        if isinstance(before[name], dict) and isinstance(now[name], dict):
-            one, other = before[name], now[name]
-            odd = dict.fromkeys(one.keys() ^ other.keys())
-            found += _differences({**odd, **one}, {**odd, **other}, f"{here}.")
-        else:
-            found.append(here)
-    return found
 
 
 def data_digest(
