@@ -71,7 +71,7 @@ def test_a_network_is_asked_what_it_takes(kind: str, sizes: InputSizes) -> None:
 
 
 def test_a_network_that_needs_longer_sides() -> None:
-    backbone = TimmBackbone(timm.create_model("inception_v3"), name="inception", indices=[1])
+    backbone = TimmBackbone(timm.create_model("inception_v3"), name="inception", indices=[4])
     assert backbone.sizes == InputSizes(least=96)
     assert maps_of(backbone, noise(32, 40))[0].shape[-2:] > (0, 0)
 

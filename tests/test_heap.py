@@ -16,12 +16,29 @@ def test_trimming_is_harmless() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux")
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heap.ctypes, "CDLL", lambda _: object())
-    heap._malloc_trim.cache_clear()
+    heap._c_function.cache_clear()
     try:
         heap.trim()
-        assert heap._malloc_trim() is None
+        with heap.freed_is_kept():
+            assert heap._c_function("mallopt") is None
     finally:
-        heap._malloc_trim.cache_clear()
+        heap._c_function.cache_clear()
+
+
+def test_what_is_kept_for_a_while_is_given_back_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[int, int]] = []
+    done: list[str] = []
+    monkeypatch.setattr(
+        heap, "_c_function", lambda _: lambda name, value: said.append((name, value))
+    )
+    monkeypatch.setattr(heap, "trim", lambda: done.append("trimmed"))
+    with pytest.raises(KeyboardInterrupt), heap.freed_is_kept():
+        kept = dict(said)
+        raise KeyboardInterrupt
+    after = dict(said[len(kept) :])
+    assert kept.keys() == after.keys()
+    assert all(kept[name] != after[name] for name in kept)
+    assert done == ["trimmed"]
 
 
 def test_it_is_done_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,13 +70,18 @@ class FeatureExtractor:
         self.segmenter = segmenter
         self.stem = stem.to(device).eval()
         self.pixel_budget = pixel_budget
-        self.device = torch.device(device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoder and the stem are; whoever shares them may have moved them."""
+        return next(self.stem.parameters()).device
 
     @property
     def name(self) -> str:
-        """Identifies the features for caches: encoder, stem, segmenter and budget."""
+        """Identifies the features for caches: encoder with its branches, stem, segmenter and budget."""
         digest = hashlib.sha256()
-        for parameter in self.stem.parameters():
+        taught = [p for branch in self.encoder.branches.values() for p in branch.parameters()]
+        for parameter in [*self.stem.parameters(), *taught]:
             digest.update(parameter.detach().cpu().float().numpy().tobytes())
         parts = [self.encoder.name, self.segmenter.name, str(self.pixel_budget)]
         return "|".join([*parts, digest.hexdigest()[:16]])

@@ -2,8 +2,8 @@
 
 Each command lives in a module of its own and is imported when it is called, so that
 `rsfiqa --help` does not wait for torch. To add one, write `cli/NAME.py` with a typed function, or
-a `typer.Typer` named app for a command with subcommands, and enter it in `COMMANDS`. Command
-modules import torch and what needs it inside their functions.
+a `typer.Typer` named app for a command with subcommands, and enter it in `COMMANDS` and `PANELS`.
+Command modules import torch and what needs it inside their functions.
 
 Exit status: 0 all went well; 1 something failed, named on standard error; 2 wrong usage; 130
 interrupted. A command that ends in an `RsfiqaError` prints its sentence and no traceback;
@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any, TextIO
 
@@ -38,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "teach": "rsfiqa.cli.teach:app",
     "data": "rsfiqa.cli.data:app",
     "train": "rsfiqa.cli.train:train",
+    "fine-tune": "rsfiqa.cli.fine_tune:fine_tune",
     "evaluate": "rsfiqa.cli.evaluate:evaluate",
     "export": "rsfiqa.cli.export:export",
     "bench": "rsfiqa.cli.bench:app",
@@ -45,6 +47,21 @@ COMMANDS: dict[str, str] = {
     "assets": "rsfiqa.cli.assets:app",
 }
 """Every command, as "module:attribute", in the order of the help page."""
+
+PANELS: dict[str, tuple[str, ...]] = {
+    "Assess pictures": ("assess", "segment", "read", "parse", "report", "serve", "demo", "gallery"),
+    "Teach, train and measure": (
+        "teach",
+        "data",
+        "train",
+        "fine-tune",
+        "evaluate",
+        "export",
+        "bench",
+    ),
+    "Set up": ("schema", "assets"),
+}
+"""The commands as the help page groups them."""
 
 
 class _LazyGroup(TyperGroup):
@@ -62,10 +79,17 @@ class _LazyGroup(TyperGroup):
             if not isinstance(found, typer.Typer):
                 function, found = found, typer.Typer(add_completion=False)
                 found.command(name=cmd_name)(function)
-            command = typer.main.get_command(found)
+            command: Any = typer.main.get_command(found)
             command.name = cmd_name
+            command.rich_help_panel = next(p for p, names in PANELS.items() if cmd_name in names)
             self.commands[cmd_name] = command
         return self.commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS:  # what typer suggests is among what is loaded
+            for name in get_close_matches(args[0], COMMANDS):
+                self.get_command(ctx, name)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -154,7 +178,10 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """How good is this picture, where, and why? Quality scores, 0 to 100, higher is better."""
+    """How good is this picture, where, and why? Quality scores, 0 to 100, higher is better.
+
+    To begin: `rsfiqa demo`, or `rsfiqa assess photo.jpg --out photo.jsonl --report photo.html`.
+    """
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from rsfiqa.learning.datasets import ScoredImages
+    from rsfiqa.learning.fine_tuning import FineTuningReport
     from rsfiqa.learning.prepared import Progress
     from rsfiqa.learning.training_reports import EpochReport
 
@@ -37,6 +38,14 @@ def epoch_line(report: EpochReport) -> str:
     )
     each = ", ".join(f"{one.name} {figure(one.srcc)}" for one in report.sets)
     return f"{line}  ({each})" if each else line
+
+
+def branch_line(name: str, report: FineTuningReport) -> str:
+    """One epoch of a fine-tuned branch in a line."""
+    return (
+        f"{name}: epoch {report.epoch:3d}  loss {report.loss:.4f}  alone, val SRCC "
+        f"{figure(report.srcc)}  PLCC (raw) {figure(report.plcc)}"
+    )
 
 
 def figure(value: float | None) -> str:

@@ -144,8 +144,10 @@ class TimmBackbone(nn.Module):
     def _features(self, pixels: Tensor) -> FeatureMaps:
         """Feature maps of pictures whose size the model takes."""
         inputs = ((pixels - self.mean) / self.std).to(next(self.model.parameters()).dtype)
-        extra = {"return_prefix_tokens": True} if self.has_token else {}
         forward_intermediates: Any = self.model.forward_intermediates
+        extra = {"return_prefix_tokens": True} if self.has_token else {}
+        if "stop_early" in inspect.signature(forward_intermediates).parameters:
+            extra["stop_early"] = True  # nothing behind the deepest of the chosen maps is needed
         features = forward_intermediates(
             inputs,
             indices=list(self.indices),

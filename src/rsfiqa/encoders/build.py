@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch import nn
 
 from rsfiqa.assets.integrity import sha256_of
 from rsfiqa.encoders.backbone import TimmBackbone
+from rsfiqa.encoders.fine_tuned import BranchConfig, load_branch
 from rsfiqa.encoders.grid import GridEncoder
 from rsfiqa.encoders.sizes import InputSizes
 from rsfiqa.errors import AssetError, ConfigError
@@ -29,14 +31,39 @@ def build_encoder(
     Args:
         specs: one mapping a backbone: `backbone` is `dinov2-small`, `efficientnet-lite0`, or
             `timm:NAME` for any timm model; `indices` the depths; optional `weights`, a local
-            safetensors file, and `pretrained` (true fetches timm's weights from the hub).
+            safetensors file, and `pretrained` (true fetches timm's weights from the hub); and
+            optional `fine_tuned`, a branch: its `depth`, `rank` and `weights`, a safetensors file
+            (see `rsfiqa.encoders.fine_tuned`).
         offline: forbid the network; None asks `RSFIQA_OFFLINE`.
 
     Raises:
         ConfigError: a backbone is unknown or gives no feature maps, or a description is incomplete.
         AssetError: weights cannot be had.
     """
-    return GridEncoder([_backbone(dict(spec), offline) for spec in specs])
+    backbones = [_backbone(dict(spec), offline) for spec in specs]
+    branches = {
+        index: load_branch(backbone, branch_config(spec), Path(spec["fine_tuned"]["weights"]))
+        for index, (backbone, spec) in enumerate(zip(backbones, specs, strict=True))
+        if "fine_tuned" in spec
+    }
+    return GridEncoder(backbones, branches)
+
+
+def branch_config(spec: Mapping[str, Any]) -> BranchConfig:
+    """Which branch a backbone's description tells of.
+
+    Raises:
+        ConfigError: it is incomplete, or has values that are not accepted.
+    """
+    told = spec.get("fine_tuned")
+    if not isinstance(told, Mapping) or not {"depth", "rank", "weights"} == set(told):
+        raise ConfigError(f"a fine-tuned branch has depth, rank and weights; got {told!r}.")
+    return BranchConfig(told["depth"], told["rank"])
+
+
+def without_branches(specs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same backbones frozen throughout."""
+    return [{name: v for name, v in spec.items() if name != "fine_tuned"} for spec in specs]
 
 
 def _backbone(spec: dict[str, Any], offline: bool | None) -> TimmBackbone:
@@ -104,6 +131,9 @@ def _timm(name: str, spec: Mapping[str, Any]) -> TimmBackbone:
         model = _loaded(model, Path(weights))
         # Features are cached under the name, and other weights make other features.
         label += f"#{sha256_of(Path(weights))[:8]}"
+    elif not pretrained:
+        # Random numbers, others every time: never to be taken for those of a trained network.
+        label += f"#untrained-{_digest_of(model)}"
     return TimmBackbone(
         model,
         name=label,
@@ -111,6 +141,13 @@ def _timm(name: str, spec: Mapping[str, Any]) -> TimmBackbone:
         mean=model.default_cfg["mean"],
         std=model.default_cfg["std"],
     )
+
+
+def _digest_of(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for parameter in model.parameters():
+        digest.update(parameter.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:8]
 
 
 def _loaded(model: nn.Module, path: Path) -> nn.Module:

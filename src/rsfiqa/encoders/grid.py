@@ -7,7 +7,7 @@ the cell size stay visible), coarser ones by bilinear interpolation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rsfiqa.encoders.backbone import FeatureMaps, TimmBackbone
+from rsfiqa.encoders.fine_tuned import FineTunedBranch
 from rsfiqa.errors import ConfigError
 
 CELL = 16
@@ -35,7 +36,7 @@ class GridFeatures:
     Attributes:
         positions: `[B, C, h, w]`, all maps of all backbones side by side.
         context: `[B, D]`, the same for the whole picture: class tokens, and mean and deviation of
-            every map at its own resolution.
+            every map at its own resolution; then the logit of each fine-tuned branch.
         semantic: `[B, S, h, w]`, the three deepest maps of the first backbone, each of unit length at
             every position, for segmenting.
         depths: how many maps `semantic` holds side by side, all of one width.
@@ -76,16 +77,22 @@ class GridEncoder(nn.Module):
 
     Args:
         backbones: at least one; the first one's three deepest maps serve as `semantic`.
+        branches: fine-tuned ones, by the position of their backbone.
 
     Raises:
         ConfigError: no backbone is given.
     """
 
-    def __init__(self, backbones: Sequence[TimmBackbone]) -> None:
+    def __init__(
+        self,
+        backbones: Sequence[TimmBackbone],
+        branches: Mapping[int, FineTunedBranch] | None = None,
+    ) -> None:
         super().__init__()
         if not backbones:
             raise ConfigError("a grid encoder needs at least one backbone.")
         self.backbones = cast("Sequence[TimmBackbone]", nn.ModuleList(backbones))
+        self._branches = nn.ModuleDict({str(i): b for i, b in sorted((branches or {}).items())})
         self._precision = "fp32"
 
     @property
@@ -106,9 +113,12 @@ class GridEncoder(nn.Module):
 
         Convolutions at native resolution stay in fp32: they are what sees faint noise.
         """
-        for backbone in self.backbones:
+        for index, backbone in enumerate(self.backbones):
             if backbone.input_size == "grid":
                 backbone.model.to(torch.bfloat16)
+                if (branch := self.branch(index)) is not None:
+                    branch.tail.to(torch.bfloat16)
+                    branch.norm.to(torch.bfloat16)
         self._precision = "bf16"
 
     @property
@@ -127,7 +137,23 @@ class GridEncoder(nn.Module):
             channels * (3 if backbone.has_token else 2)
             for backbone in self.backbones
             for channels in backbone.channels
-        )
+        ) + len(self._branches)
+
+    @property
+    def branches(self) -> dict[int, FineTunedBranch]:
+        """Fine-tuned branches by the position of their backbone."""
+        return {int(i): cast(FineTunedBranch, b) for i, b in self._branches.items()}
+
+    def branch(self, index: int) -> FineTunedBranch | None:
+        """The fine-tuned branch of a backbone, if it has one."""
+        return self.branches.get(index)
+
+    def maps(self, index: int, pixels: Tensor) -> FeatureMaps:
+        """What one backbone says of RGB pictures `[B, 3, H, W]` in 0..1, sized as it takes them."""
+        rows, columns = grid_shape(pixels.shape[-2], pixels.shape[-1])
+        backbone = self.backbones[index]
+        features: FeatureMaps = backbone(_sized(pixels, backbone, rows, columns))
+        return features
 
     @torch.inference_mode()
     def forward(self, pixels: Tensor) -> GridFeatures:
@@ -140,8 +166,11 @@ class GridEncoder(nn.Module):
         positions: list[Tensor] = []
         context: list[Tensor] = []
         deepest: list[Tensor] = []
-        for backbone in self.backbones:
-            features: FeatureMaps = backbone(_sized(pixels, backbone, rows, columns))
+        verdicts: list[Tensor] = []
+        for index, backbone in enumerate(self.backbones):
+            features = self.maps(index, pixels)
+            if (branch := self.branch(index)) is not None:
+                verdicts.append(branch(features)[:, None])
             context.extend(features.tokens)
             cells: list[Tensor] = []
             for feature_map, reduction in zip(features.maps, backbone.reductions, strict=True):
@@ -153,7 +182,8 @@ class GridEncoder(nn.Module):
                 context.extend([mean, deviation])
             deepest = deepest or cells[-SEMANTIC_DEPTHS:]
         semantic = torch.cat([F.normalize(m, dim=1) for m in deepest], 1)
-        return GridFeatures(torch.cat(positions, 1), torch.cat(context, 1), semantic, len(deepest))
+        whole = torch.cat([*context, *verdicts], 1)
+        return GridFeatures(torch.cat(positions, 1), whole, semantic, len(deepest))
 
 
 def to_tensor(pixels: npt.NDArray[Any]) -> Tensor:
@@ -188,6 +218,12 @@ def _mean_on_grid(feature_map: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _deviation_on_grid(feature_map: Tensor, mean: Tensor) -> Tensor:
-    """Deviation of the map inside each cell; zero where the map is no finer than the grid."""
+    """Deviation of the map inside each cell; zero where the map is no finer than the grid.
+
+    Where nothing varies, as in a black frame, the gradient is zero too: the square root's own is
+    infinite there, and would make all others none.
+    """
     rows, columns = mean.shape[-2:]
-    return (_mean_on_grid(feature_map.square(), rows, columns) - mean.square()).clamp_min(0).sqrt()
+    variance = _mean_on_grid(feature_map.square(), rows, columns) - mean.square()
+    varies = variance > 0
+    return torch.where(varies, torch.where(varies, variance, 1.0).sqrt(), 0.0)

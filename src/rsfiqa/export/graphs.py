@@ -67,9 +67,12 @@ class EncoderGraph(nn.Module):
         groups = iter(self.encoder.groups)
         positions: list[Tensor] = []
         context: list[Tensor] = []
-        semantic: list[Tensor] = []
-        for backbone in self.encoder.backbones:
+        deepest: list[Tensor] = []
+        verdicts: list[Tensor] = []
+        for index, backbone in enumerate(self.encoder.backbones):
             seen: FeatureMaps = backbone(_sized(pixels, backbone, rows, columns))
+            if (branch := self.encoder.branch(index)) is not None:
+                verdicts.append(branch(seen)[:, None])
             context.extend(seen.tokens)
             means = []
             for feature_map in seen.maps:
@@ -86,10 +89,9 @@ class EncoderGraph(nn.Module):
                 centre = feature_map.mean((-2, -1), keepdim=True)
                 spread = (feature_map - centre).square().mean((-2, -1)).sqrt()
                 context.extend([centre[..., 0, 0], spread])
-            deepest = means[-SEMANTIC_DEPTHS:]
-            semantic.append(torch.cat([F.normalize(mean, dim=1) for mean in deepest], 1))
-        features, standard = self.stem(torch.cat(positions, 1), torch.cat(context, 1))
-        return features, standard, semantic[0]
+            deepest = deepest or means[-SEMANTIC_DEPTHS:]
+        features, standard = self.stem(torch.cat(positions, 1), torch.cat([*context, *verdicts], 1))
+        return features, standard, torch.cat([F.normalize(mean, dim=1) for mean in deepest], 1)
 
 
 class PictureGraph(nn.Module):

@@ -12,6 +12,7 @@ from torch import nn
 
 from rsfiqa import __version__
 from rsfiqa.atomic import replacing
+from rsfiqa.encoders.build import without_branches
 from rsfiqa.encoders.grid import GridEncoder
 from rsfiqa.errors import ConfigError, DataError, MissingExtraError
 from rsfiqa.export.graphs import EncoderGraph, PictureGraph, ScorerGraph
@@ -136,13 +137,13 @@ def _document(model: Any, interface: Interface, part: str, checkpoint: Checkpoin
     model.graph.name = f"rsfiqa {part}"
     model.doc_string = (
         f"rsfiqa's {part} of the scorer {checkpoint.name}: region-aware no-reference image quality "
-        "assessment. Apache-2.0."
+        "assessment."
     )
     facts = {
         "rsfiqa": __version__,
         "scorer": checkpoint.name,
         "part": part,
-        "encoder": json.dumps([dict(spec) for spec in checkpoint.encoder]),
+        "encoder": json.dumps(without_branches(checkpoint.encoder)),
         "segmenter": checkpoint.segmenter,
         "reader": checkpoint.reader,
         **{f"input.{port.name}": port.text for port in interface.inputs},

@@ -23,7 +23,7 @@ better, as the exact weighted sum of region scores.
 | precision of the backbones in training | {precision} |
 | epochs, batch, learning rate, weight decay | {epochs}, {batch_size}, {learning_rate}, {weight_decay} |
 
-On the validation pictures, from the features it was trained on: SRCC {srcc}, PLCC (raw) {plcc},
+{fine_tuning}On the validation pictures, from the features it was trained on: SRCC {srcc}, PLCC (raw) {plcc},
 PLCC (after the logistic fit) {plcc_logistic}, KRCC {krcc}, RMSE {rmse}.{unread}{reliability}{sets}
 
 Trained by:
@@ -58,6 +58,7 @@ def model_card(checkpoint: Checkpoint, command: str) -> str:
         unread=_unread(training),
         reliability=_reliability(checkpoint),
         sets=_sets(training),
+        fine_tuning=_fine_tuning(training),
         seeds=", ".join(str(settings["seed"] + i) for i in range(config.members)),
         command=command,
         **{
@@ -102,6 +103,27 @@ def _reliability(checkpoint: Checkpoint) -> str:
     return (
         f"\nIntervals at 90 %, cross-validated on the same pictures: they hold {figures['coverage']:.1%} "
         f"of the human scores and are {figures['width']:.1f} points wide on average."
+    )
+
+
+def _fine_tuning(training: dict[str, Any]) -> str:
+    """What was taught further, in a paragraph; nothing where nothing was."""
+    if "fine_tuning" not in training:
+        return ""
+    told = training["fine_tuning"]
+    settings = told["settings"]
+    parts = []
+    for name, branch in told["branches"].items():
+        how = f"by changes of rank {branch['rank']}" if branch["rank"] else "as a whole"
+        last = branch["epochs"][-1]
+        parts.append(
+            f"{name} behind depth {branch['depth']}, {how} (alone: SRCC {_figure(last['srcc'])})"
+        )
+    return (
+        f"Fine-tuned end to end for {settings['epochs']} epochs of batches of "
+        f"{settings['batch_size']}, seed {settings['seed']}: {'; '.join(parts)}. The logit of the "
+        "whole picture is the mean of its own and the branches'. Before: SRCC "
+        f"{_figure(told['validation_before']['srcc'])}.\n\n"
     )
 
 

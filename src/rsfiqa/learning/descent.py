@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from rsfiqa.learning.training_config import TrainingConfig
-
 N = TypeVar("N", bound=nn.Module)
+
+
+class DescentSettings(Protocol):
+    """What of a run's settings is needed here."""
+
+    @property
+    def weight_decay(self) -> float: ...
+
+    @property
+    def average(self) -> float: ...
 
 
 class Descent(Generic[N]):
@@ -25,7 +33,7 @@ class Descent(Generic[N]):
     """
 
     def __init__(
-        self, network: N, rates: Mapping[str, float], config: TrainingConfig, steps: int
+        self, network: N, rates: Mapping[str, float], config: DescentSettings, steps: int
     ) -> None:
         self.network = network
         self.averaged = copy.deepcopy(network)

@@ -17,7 +17,7 @@ from typing import Any
 
 from rsfiqa.assets import cache_folder
 from rsfiqa.devices import choose_device
-from rsfiqa.encoders.build import build_encoder
+from rsfiqa.encoders.build import build_encoder, without_branches
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.learning.backbone_parts import backbone_parts
 from rsfiqa.learning.datasets import ScoredImages
@@ -292,5 +292,6 @@ def _shipped_stem(recipe: Recipe) -> Stem | None:
     if not (default_folder() / "config.json").exists():
         return None
     shipped = load_checkpoint(default_folder())
-    same = [dict(spec) for spec in shipped.encoder] == [dict(spec) for spec in recipe.encoder]
-    return shipped.stem if same else None
+    if without_branches(shipped.encoder) != [dict(spec) for spec in recipe.encoder]:
+        return None
+    return shipped.stem.narrowed(shipped.scorer.config.verdicts)

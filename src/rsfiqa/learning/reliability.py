@@ -59,7 +59,7 @@ class Judged:
     """Pictures that a scorer has judged.
 
     Attributes:
-        contexts: `[N, D]`, standardised whole-picture features.
+        contexts: `[N, D]`, standardised whole-picture features, without fine-tuned branches' logits.
         predicted, scores: `[N]`, by the scorer and by people, 0..100. Pictures whose human score is
             not on the scorer's scale have NaN: they are familiar, and nothing is known of errors.
     """
@@ -76,10 +76,11 @@ class Judged:
         contexts: list[Tensor] = []
         predicted: list[float] = []
         chunk: list[PictureFeatures] = []
+        width = scorer.config.context_dim - scorer.config.verdicts
 
         def judge() -> None:
             predicted.extend(predict(scorer, chunk))
-            contexts.extend(picture.context.float().cpu() for picture in chunk)
+            contexts.extend(picture.context.float().cpu()[:width] for picture in chunk)
             chunk.clear()
 
         for picture in pictures:

@@ -70,7 +70,7 @@ def add_reliability(
     extractor = FeatureExtractor(
         encoder, EmbeddedSegmenter(), checkpoint.stem, device=choose_device(device)
     )
-    cached = _cache(cache or cache_folder() / "features", extractor, reads, precision)
+    cached = feature_cache(cache or cache_folder() / "features", extractor, reads, precision)
 
     def judged(rows: Sequence[ScoredImage], stage: str) -> Judged:
         features = cached.all_clean([row.path for row in rows])
@@ -80,14 +80,15 @@ def add_reliability(
     reliability = fit_judged(
         judged(train.rows, "training pictures"), judged(held.rows, "validation pictures")
     )
-    added = _renamed(checkpoint, replace(checkpoint, reliability=reliability))
+    added = renamed(checkpoint, replace(checkpoint, reliability=reliability))
     save_checkpoint(added, folder)
     return added
 
 
-def _cache(
+def feature_cache(
     folder: Path, extractor: FeatureExtractor, reader: str, precision: Precision
 ) -> FeatureCache:
+    """The cache of features as training fills it, with readings where somebody reads."""
     if reader == "none":
         return FeatureCache(folder, extractor)
     from rsfiqa.reading.sentence_encoder import SentenceEncoder
@@ -96,7 +97,7 @@ def _cache(
     return FeatureCache(folder, extractor, built, SentenceEncoder.from_pretrained())
 
 
-def _renamed(old: Checkpoint, new: Checkpoint) -> Checkpoint:
+def renamed(old: Checkpoint, new: Checkpoint) -> Checkpoint:
     """The new scorer, by a name that ends in its own digest if the old one's ends in one."""
     if not _DIGEST.search(old.name):
         return new

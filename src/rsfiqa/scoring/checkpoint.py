@@ -1,10 +1,14 @@
-"""Scorers on disk: a folder with `config.json`, `model.safetensors` and, as `README.md`, a model card."""
+"""Scorers on disk: a folder with `config.json`, `model.safetensors` and, as `README.md`, a model card.
+
+A fine-tuned branch has a file of its own, `fine-tuned-BACKBONE.safetensors`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -30,7 +34,8 @@ class Checkpoint:
     Attributes:
         name: how results call it.
         scorer, stem: the networks.
-        encoder: descriptions of the backbones, see `rsfiqa.encoders.build.build_encoder`.
+        encoder: descriptions of the backbones, see `rsfiqa.encoders.build.build_encoder`; weights
+            of fine-tuned branches by the paths of their files.
         segmenter: name of the segmenter whose partitions it was trained on.
         reader: name of the reader whose readings it was trained with; `none` for a scorer that is
             to see none. Another reader serves as well, as far as it rates alike.
@@ -74,10 +79,11 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     from safetensors.torch import save
 
     tensors = _tensors(checkpoint)
+    encoder, branches = _with_files(checkpoint.encoder)
     config: dict[str, Any] = {
         "format": FORMAT,
         "name": checkpoint.name,
-        "encoder": checkpoint.encoder,
+        "encoder": encoder,
         "segmenter": checkpoint.segmenter,
         "reader": checkpoint.reader,
         "stem": {
@@ -91,6 +97,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     if checkpoint.reliability is not None:
         config["reliability"] = dict(checkpoint.reliability.figures)
     contents = {
+        **branches,
         WEIGHTS: save(tensors),
         CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
     }
@@ -135,7 +142,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             name=config["name"],
             scorer=scorer.eval(),
             stem=stem.eval(),
-            encoder=config["encoder"],
+            encoder=_with_paths(config["encoder"], folder),
             segmenter=config["segmenter"],
             training=config.get("training", {}),
             reader=config.get("reader", "none"),
@@ -152,7 +159,45 @@ def weights_digest(checkpoint: Checkpoint) -> str:
     for name, tensor in sorted(_tensors(checkpoint).items()):
         digest.update(name.encode())
         digest.update(tensor.numpy().tobytes())
+    for name, data in sorted(_with_files(checkpoint.encoder)[1].items()):
+        digest.update(name.encode())
+        digest.update(data)
     return digest.hexdigest()[:8]
+
+
+def _with_files(
+    specs: Sequence[Mapping[str, Any]],
+) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    """Descriptions that name files beside the weights, and the content of these files."""
+    told: list[dict[str, Any]] = []
+    files: dict[str, bytes] = {}
+    for spec in specs:
+        one = dict(spec)
+        if "fine_tuned" in one:
+            path = Path(one["fine_tuned"]["weights"])
+            backbone = re.sub(r"[^A-Za-z0-9_-]+", "-", str(one["backbone"]))
+            name = f"fine-tuned-{backbone}.safetensors"
+            try:
+                files[name] = path.read_bytes()
+            except OSError as error:
+                raise AssetError(
+                    f"the fine-tuned branch in {path} cannot be read: {error.strerror or error}."
+                ) from error
+            one["fine_tuned"] = {**one["fine_tuned"], "weights": name}
+        told.append(one)
+    return told, files
+
+
+def _with_paths(specs: Sequence[Mapping[str, Any]], folder: Path) -> list[Mapping[str, Any]]:
+    """Descriptions whose files are found from anywhere; they lie in the scorer's own folder."""
+    found: list[Mapping[str, Any]] = []
+    for spec in specs:
+        one = dict(spec)
+        if "fine_tuned" in one:
+            name = Path(one["fine_tuned"]["weights"]).name
+            one["fine_tuned"] = {**one["fine_tuned"], "weights": str(folder / name)}
+        found.append(one)
+    return found
 
 
 def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -40,9 +40,11 @@ class Familiarity:
     def coordinates(self, context: Tensor) -> Tensor:
         """Standardised whole-picture features `[D]` of one picture → components `[k]`.
 
+        What follows the features that it was fitted to, verdicts of fine-tuned branches, is left out.
         One picture at a time: what a matrix product rounds to depends on how many rows it has.
         """
-        return context.detach().cpu().float() @ self.projection - self.offset
+        features = context.detach().cpu().float()[: len(self.projection)]
+        return features @ self.projection - self.offset
 
     def distance(self, coordinates: Tensor) -> float:
         """Mean distance to the nearest `NEIGHBOURS` training pictures."""

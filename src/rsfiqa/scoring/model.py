@@ -40,7 +40,7 @@ class ScorerConfig:
 
     Attributes:
         channels: feature channels at each position, after the stem.
-        context_dim: width of the whole-picture features.
+        context_dim: width of the whole-picture features, verdicts of fine-tuned branches included.
         aggregation: `rsa`, or `pooling`: its twin that sees the whole-picture features only, for
             measuring what regions are worth.
         dim, heads: of RSA.
@@ -48,6 +48,8 @@ class ScorerConfig:
         dropout: in both.
         members: scorers trained apart whose mean is the score; sums stay exact.
         description_dim: width of the reader's sentence embeddings.
+        verdicts: how many of the whole-picture features, the last ones, are logits of fine-tuned
+            branches (`rsfiqa.encoders.fine_tuned`).
     """
 
     channels: int
@@ -59,18 +61,26 @@ class ScorerConfig:
     dropout: float = 0.5
     members: int = 1
     description_dim: int = 384
+    verdicts: int = 0
 
 
 class ContextHead(nn.Module):
-    """What the whole picture says of quality: features `[B, D]` → logits `[B]`."""
+    """What the whole picture says of quality: features `[B, D]` → logits `[B]`.
+
+    Where there are fine-tuned branches, the mean of their logits and of the head's own.
+    """
 
     def __init__(self, config: ScorerConfig) -> None:
         super().__init__()
-        self.layers = _head(config.context_dim, config)
+        self.verdicts = config.verdicts
+        self.frozen = config.context_dim - config.verdicts
+        self.layers = _head(self.frozen, config)
 
     def forward(self, context: Tensor) -> Tensor:
-        logits: Tensor = self.layers(context).squeeze(-1)
-        return logits
+        logits: Tensor = self.layers(context[:, : self.frozen]).squeeze(-1)
+        if not self.verdicts:
+            return logits
+        return (logits + context[:, self.frozen :].sum(1)) / (1 + self.verdicts)
 
 
 class RegionHead(nn.Module):

@@ -81,7 +81,8 @@ class RSAModule(nn.Module):
     Shape:
         - features: `[B, C, h, w]`, finite.
         - labels: `[B, h, w]`, integers: the region of each position, 0..K-1, or −1 for positions that
-          are padding and belong to no region; they get no attention and change nothing.
+          are padding and belong to no region; they get no attention and change nothing. A picture
+          of nothing but padding, which fills a batch up, gets zeros in the place of maps and weights.
         - area: `[B, K]`, the fraction of the picture that each region takes; 0 for regions that a
           picture with fewer than K regions does not have. None counts positions, with K the highest
           label plus 1 (which a compiler cannot know: give areas where the module is compiled or
@@ -155,7 +156,7 @@ class RSAModule(nn.Module):
 
         counts = members.sum(1)
         if area is None:
-            area = counts / counts.sum(1, keepdim=True)
+            area = counts / counts.sum(1, keepdim=True).clamp_min(1)
         pooled = segment_sum(positions, members) / counts.clamp_min(1)[..., None]
         tokens = self.tokens(semantics, batch, regions)
         semantic = tokens.mean(2).to(exact)
@@ -232,10 +233,13 @@ class RSAModule(nn.Module):
         """Softmax over the picture's regions of log area plus a learned gate.
 
         A region without a position on the grid has nothing to show for itself and gets no weight,
-        so that the global map still holds all of it.
+        so that the global map still holds all of it. A picture without any, which is padding
+        throughout, has no weights: a softmax over nothing would give it and the whole batch's
+        gradients no numbers.
         """
         there = (area > 0) & (counts > 0)
         log_area = area.clamp_min(1e-8).log()
         inputs = torch.cat([semantic, attended, log_area[..., None]], -1)
         logits: Tensor = log_area + self.gate(inputs).squeeze(-1)
-        return logits.masked_fill(~there, -torch.inf).softmax(1)
+        weights = logits.masked_fill(~there, -torch.inf).softmax(1)
+        return torch.where(there, weights, 0.0)

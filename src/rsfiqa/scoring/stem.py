@@ -49,6 +49,28 @@ class Stem(nn.Module):
         return torch.cat(reduced, 1), (context - self.context_center) * self.context_scale
 
     @torch.no_grad()
+    def widened(self, verdicts: int) -> Stem:
+        """The same with so many more numbers at the context's end, which are left as they are."""
+        context_dim = len(self.context_center)
+        wide = Stem(self.groups, max(self.widths), context_dim + verdicts)
+        own = self.state_dict()
+        own["context_center"] = torch.cat([self.context_center, torch.zeros(verdicts)])
+        own["context_scale"] = torch.cat([self.context_scale, torch.ones(verdicts)])
+        wide.load_state_dict(own)
+        return wide
+
+    @torch.no_grad()
+    def narrowed(self, verdicts: int) -> Stem:
+        """The same without the last numbers of the context: undoes `widened`."""
+        context_dim = len(self.context_center) - verdicts
+        narrow = Stem(self.groups, max(self.widths), context_dim)
+        own = self.state_dict()
+        own["context_center"] = self.context_center[:context_dim]
+        own["context_scale"] = self.context_scale[:context_dim]
+        narrow.load_state_dict(own)
+        return narrow
+
+    @torch.no_grad()
     def fit(self, samples: Iterable[tuple[Tensor, Tensor]]) -> Stem:
         """Fit the projections to pictures' features, one `(positions [C, h, w], context [D])` each.
 
