@@ -11,17 +11,23 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from fake_reader import FakeReader, serve
 from rsfiqa import assets
 from tiny_world import World, asset_of, make_wheel
 
-# Examples take as long as the machine is busy: their time says nothing.
-settings.register_profile("rsfiqa", deadline=None)
+# Examples, and the drawing of them, take as long as the machine is busy: their time says nothing.
+settings.register_profile("rsfiqa", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rsfiqa")
 
 Pixels = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(autouse=True)
+def _the_same_random_numbers() -> None:
+    """Of torch, in every run, whichever tests ran before and however many numbers they drew."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,9 @@ class Reply:
 
 Behaviour = Callable[[Asked], Reply]
 
+PATIENT = 60.0
+"""Seconds for what takes none where all is well, on a machine that has other work to do."""
+
 
 def completion(text: Any, *, finish: str = "stop", logprobs: Any = None) -> dict[str, Any]:
     """A chat completion as OpenAI words it."""
@@ -209,6 +212,15 @@ def in_turn(*replies: Reply) -> Behaviour:
 
 def always(reply: Reply) -> Behaviour:
     return lambda asked: reply
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that the server's threads bring about."""
+    end = time.monotonic() + PATIENT
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("it did not come about")
+        time.sleep(0.005)
 
 
 def seconds(action: Callable[[], Any]) -> tuple[Any, float]:

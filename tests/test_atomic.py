@@ -14,7 +14,14 @@ from PIL import Image
 
 from fake_reader import FakeReader
 from rsfiqa import atomic
-from rsfiqa.atomic import replacing, replacing_all, sweep_once, sweep_stale, write_whole
+from rsfiqa.atomic import (
+    replacing,
+    replacing_all,
+    sweep_once,
+    sweep_partials,
+    sweep_stale,
+    write_whole,
+)
 from rsfiqa.cli.outputs import save_picture
 from rsfiqa.contents import ContentFolder, content_key
 from rsfiqa.encoders.build import build_encoder
@@ -192,6 +199,15 @@ def test_a_folder_is_swept_once_a_process(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     sweep_once(Path("b"))
     assert swept == [tmp_path / "a", tmp_path / "b"]
+
+
+@pytest.mark.parametrize("name", ["run[1].jsonl", "a*.pt", "what?.pt"])
+def test_names_are_no_patterns(tmp_path: Path, name: str) -> None:
+    mine = leftover(tmp_path, f".partial-0123abcd-{name}", 60)
+    other = leftover(tmp_path, ".partial-0123abcd-ab.pt", 60)
+    sweep_partials(tmp_path / name)
+    assert not mine.exists()
+    assert other.exists()
 
 
 def _documents(folder: Path) -> None:

@@ -220,7 +220,7 @@ def test_two_processes_learn_what_one_learns(folder: Path, tmp_path: Path) -> No
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=280,
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -320,7 +320,7 @@ def test_the_command_itself_shows_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "rsfiqa", "train", str(tmp_path), "--out", str(tmp_path / "m")]
     environment = {k: v for k, v in os.environ.items() if k != "RSFIQA_DEBUG"}
     ended = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, timeout=120
+        command, capture_output=True, text=True, check=False, env=environment, timeout=280
     )
     assert ended.returncode == 1
     assert ended.stdout == ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from threading import Semaphore
 from typing import Any
 
 import pytest
@@ -151,11 +151,19 @@ def test_memory_is_looked_at_while_the_block_runs(monkeypatch: pytest.MonkeyPatc
     if resident_mb() is None:
         pytest.skip("this platform does not tell")
     monkeypatch.setattr("rsfiqa.collection_benchmark_memory._MOST_SAMPLES", 10)
+    looks = Semaphore(0)
+
+    def look() -> float | None:
+        looks.release()
+        return resident_mb()
+
+    monkeypatch.setattr("rsfiqa.collection_benchmark_memory.resident_mb", look)
     with MemorySampler(every=0.001) as memory:
         for done in range(30):
             memory.done = done
-            time.sleep(0.002)
+            assert looks.acquire(timeout=60)
     assert 2 <= len(memory.samples) <= 11
+    assert memory.samples[-1][0] > 20
     assert [done for done, _ in memory.samples] == sorted(done for done, _ in memory.samples)
     assert all(mb > 1 for _, mb in memory.samples)
 

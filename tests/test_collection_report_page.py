@@ -10,6 +10,7 @@ import pytest
 from collection_world import blurred, line, save_results
 from page_world import browser, sync_api
 from rsfiqa.report.collection import save_collection_report
+from service_world import PATIENT
 from test_report import HOSTILE
 
 __all__ = ["browser"]
@@ -44,7 +45,7 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     troubles: list[str] = []
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(1000 * PATIENT)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
         page.on("dialog", lambda dialog: troubles.append(dialog.message))
@@ -65,11 +66,11 @@ def first_card(page: Any) -> Any:
 def test_the_worst_come_first_and_pages_lead_on(page: Any) -> None:
     expect(told(page)).to_have_text("300 pictures")
     expect(first_card(page)).to_contain_text("000.png")
-    assert page.locator("#cards .card").count() == 120
+    expect(page.locator("#cards .card")).to_have_count(120)
     page.get_by_role("button", name="After").click()
     page.get_by_role("button", name="After").click()
     expect(page.locator("#page")).to_have_text("Page 3 of 3")
-    assert page.locator("#cards .card").count() == 60
+    expect(page.locator("#cards .card")).to_have_count(60)
     expect(page.get_by_role("button", name="After")).to_be_disabled()
     page.reload()
     expect(page.locator("#page")).to_have_text("Page 3 of 3")
@@ -113,7 +114,7 @@ def test_a_view_has_an_address(page: Any, address: str) -> None:
     page.goto(f"{address}#levels=bad&sort=best")
     expect(told(page)).to_have_text("60 of 300 pictures")
     expect(first_card(page)).to_contain_text("059.png")
-    assert page.get_by_role("checkbox", name="bad").is_checked()
+    expect(page.get_by_role("checkbox", name="bad")).to_be_checked()
 
 
 def test_charts_lead_to_pictures(page: Any) -> None:

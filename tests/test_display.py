@@ -132,3 +132,9 @@ def test_whatever_names_say_is_text(text: str) -> None:
 @given(result=read_assessments())
 def test_every_assessment_shows_itself(result: Assessment) -> None:
     assert set(Page(result._repr_html_()).tags) <= ALLOWED
+
+
+@pytest.mark.parametrize("size", [(60, 3600), (32, 2100), (3600, 60)])
+def test_panoramas_are_shown(size: tuple[int, int]) -> None:
+    shown = assessment(grid_labels(*size, 1, 2), [40, 60], picture=np.zeros((*size, 3), np.uint8))
+    assert "<img" in shown._repr_html_()

@@ -21,7 +21,15 @@ from torch import Tensor, nn
 from rsfiqa.encoders import dinov2, lite0
 from rsfiqa.encoders.backbone import IMAGENET_MEAN, IMAGENET_STD, TimmBackbone
 from rsfiqa.encoders.build import build_encoder
-from rsfiqa.encoders.grid import MAX_CELLS, MAX_SIDE, MIN_SIDE, GridEncoder, grid_shape
+from rsfiqa.encoders.grid import (
+    MAX_CELLS,
+    MAX_SIDE,
+    MIN_SIDE,
+    GridEncoder,
+    _deviation_on_grid,
+    _mean_on_grid,
+    grid_shape,
+)
 from rsfiqa.errors import AssetError, ConfigError
 from tiny_backbones import TINY, noise, tiny_vit
 
@@ -505,3 +513,23 @@ def test_a_checkpoint_that_would_run_code_is_refused_unread(tmp_path: Path) -> N
     with pytest.raises(AssetError):
         lite0.convert_checkpoint(tmp_path / "trap.pth", tmp_path / "out")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_untaught_networks_are_not_taken_for_others() -> None:
+    spec = {"backbone": "timm:test_resnet", "indices": [0]}
+    names = {build_encoder([spec]).backbones[0].name for _ in range(2)}
+    assert len(names) == 2
+    assert all(name.startswith("timm:test_resnet#untrained-") for name in names)
+
+
+def test_the_deviation_in_a_cell_has_a_gradient_wherever_it_is() -> None:
+    flat = torch.full((1, 2, 16, 16), 0.3)
+    flat[:, :, 8:] = torch.rand(8, 16, generator=torch.Generator().manual_seed(0))
+    flat.requires_grad_()
+    deviation = _deviation_on_grid(flat, _mean_on_grid(flat, 4, 4))
+    deviation.sum().backward()
+    assert flat.grad is not None
+    assert flat.grad.isfinite().all()
+    assert flat.grad[:, :, 8:].any()
+    expected = flat.detach().reshape(2, 4, 4, 4, 4).std((2, 4), correction=0)
+    torch.testing.assert_close(deviation.detach()[0], expected, atol=1e-3, rtol=0)

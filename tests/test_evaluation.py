@@ -24,6 +24,7 @@ from rsfiqa.learning.evaluation import (
     write_evaluation,
 )
 from rsfiqa.learning.metrics import correlations
+from strict_warnings import no_warnings
 
 FILES = {"predictions.jsonl", "summary.json", "run_config.json", "environment.json"}
 
@@ -233,7 +234,7 @@ def test_without_matplotlib_the_summary_says_so(
     ],
     ids=["groups", "many groups", "no groups", "all failed", "odd names", "out of range"],
 )
-@pytest.mark.filterwarnings("error")
+@no_warnings
 def test_scatter_plot(rows: list[Prediction], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the scatter plot needs the extra 'plot'")
     write_evaluation(evaluate_predictions(rows), tmp_path, run_config={})

@@ -123,3 +123,11 @@ def test_a_folder_that_cannot_be_written_is_found_before_any_work(
     assert ended.exit_code == 1
     assert "cannot be written" in ended.stderr
     assert assessor.names == []
+
+
+def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
+    name = "caf\udce9"
+    text = save_gallery([(name, assessed(f"{name}.jpg"))], tmp_path).read_text(encoding="utf-8")
+    assert "## caf?.jpg" in text
+    assert "](caf%E9.regions.jpg)" in text
+    assert (tmp_path / f"{name}.regions.jpg").exists()

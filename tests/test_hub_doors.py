@@ -165,6 +165,15 @@ def test_a_scorers_own_card_is_kept(assessor: RSFIQA, tmp_path: Path) -> None:
     assert hub_card(again) == text, "nothing is added twice"
 
 
+def test_a_tag_may_stand_alone(assessor: RSFIQA) -> None:
+    card = hub_card(
+        replace(assessor.checkpoint, card="---\ntags: macro\n---\n# Mine\n"), {"tags": "night"}
+    )
+    tags = ModelCard(card).data.tags
+    assert {"macro", "night"} <= set(tags)
+    assert not [tag for tag in tags if len(tag) == 1]
+
+
 @pytest.mark.parametrize("head", ["a: [", "- a list"])
 def test_metadata_that_is_none(assessor: RSFIQA, tmp_path: Path, head: str) -> None:
     broken = replace(assessor.checkpoint, card=f"---\n{head}\n---\n# Mine\n")

@@ -65,6 +65,14 @@ def test_the_callers_array_stays_its_own(photo: Array) -> None:
     assert mine.flags.writeable
 
 
+@pytest.mark.parametrize("kind", ["u2", "f4", "f8"])
+def test_the_order_of_bytes_makes_no_difference(photo: Array, kind: str) -> None:
+    array = photo.astype(f"<{kind}") * 257 if kind == "u2" else photo.astype(f"<{kind}") / 255
+    for order in "<>":
+        loaded = load_image(array.astype(f"{order}{kind}"))
+        np.testing.assert_array_equal(loaded.pixels, photo)
+
+
 def test_grey_and_bool() -> None:
     checks = np.indices((40, 48)).sum(axis=0) % 2 == 0
     expected = np.dstack([checks * 255] * 3)

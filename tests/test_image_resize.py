@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rsfiqa.errors import ConfigError
 from rsfiqa.images import resize_to_budget
+from rsfiqa.images.resize import fit_within
 
 
 def test_a_picture_within_the_budget_is_untouched() -> None:
@@ -48,3 +49,19 @@ def test_a_thin_picture_keeps_32_pixels() -> None:
 def test_a_budget_below_1() -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         resize_to_budget(np.zeros((40, 40, 3), np.uint8), 0)
+
+
+@given(height=st.integers(1, 300), width=st.integers(1, 300), side=st.integers(1, 120))
+def test_pictures_fit_within_a_side_in_their_own_shape(height: int, width: int, side: int) -> None:
+    picture = np.full((height, width, 3), 77, np.uint8)
+    small = fit_within(picture, side)
+    h, w = small.shape[:2]
+    assert max(h, w) == min(side, max(height, width))
+    assert min(h, w) >= 1
+    assert (small == 77).all()
+    if max(height, width) <= side:
+        assert small is picture
+    else:  # the shorter side to the nearest pixel
+        assert abs(min(h, w) - min(height, width) * side / max(height, width)) <= 0.5 or (
+            min(h, w) == 1
+        )

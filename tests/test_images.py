@@ -85,6 +85,25 @@ class TestOneRepresentation:
             np.testing.assert_array_equal(picture.pixels, photo)
         assert [picture.name for picture in loaded] == [str(path)] * 2 + ["image"] * 4
 
+    def test_file_objects_that_do_not_say_whether_they_can_be_turned_back(
+        self, photo: Array
+    ) -> None:
+        class Turning:
+            def __init__(self, data: bytes) -> None:
+                self._file = io.BytesIO(data)
+                self.seek, self.read = self._file.seek, self._file.read
+
+        class Streaming:
+            def __init__(self, data: bytes) -> None:
+                self.read = io.BytesIO(data).read
+
+        data = encode(Image.fromarray(photo), "PNG")
+        turning = Turning(data)
+        turning.seek(5)
+        for source in (turning, Streaming(data)):
+            loaded = load_image(source)  # type: ignore[arg-type]
+            np.testing.assert_array_equal(loaded.pixels, photo)
+
     def test_a_name_can_be_given(self, photo: Array, tmp_path: Path) -> None:
         path = tmp_path / "photo.png"
         Image.fromarray(photo).save(path)

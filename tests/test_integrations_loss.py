@@ -175,6 +175,37 @@ def test_values_outside_are_clipped_and_get_no_gradient(loss: QualityLoss, crop:
     assert loss(image.detach().clamp(0, 1)) == scored
 
 
+def framed(height: int = 96, width: int = 128) -> Tensor:
+    """A picture between black bars."""
+    image = torch.zeros(1, 3, height, width)
+    ramp = torch.linspace(0.1, 0.9, width) * torch.linspace(0.5, 1, height // 3)[:, None]
+    image[..., height // 3 : 2 * (height // 3), :] = ramp
+    return image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        torch.zeros(1, 3, 64, 96),
+        torch.ones(1, 3, 64, 96),
+        torch.full((1, 3, 40, 40), 0.5),
+        framed(),
+    ],
+    ids=["black", "white", "grey", "framed"],
+)
+def test_gradients_are_numbers_where_nothing_varies(loss: QualityLoss, image: Tensor) -> None:
+    image = image.clone().requires_grad_()
+    loss(image).backward()
+    assert image.grad is not None
+    assert image.grad.isfinite().all()
+
+
+def test_an_assessor_goes_where_its_parts_are_moved(tiny_model_folder: Path) -> None:
+    assessor = RSFIQA.from_pretrained(tiny_model_folder, reader="none", device="cpu")
+    as_loss(assessor).to("meta")
+    assert assessor.extractor.device.type == "meta"
+
+
 # Regions
 
 

@@ -102,10 +102,10 @@ def test_pairs_are_those_within_the_distance(
 def test_ten_thousand_hashes_are_compared_in_seconds() -> None:
     rng = np.random.default_rng(0)
     values = [int(value) for value in rng.integers(0, 2**63, 10_000)]
-    start = time.perf_counter()
+    start = time.thread_time()  # of this thread's own work, whatever else the machine has to do
     found = list(near_pairs(values[:8000], [*values[8000:], values[17] ^ 1]))
     assert found == [(17, 2000, 1)]
-    assert time.perf_counter() - start < 20
+    assert time.thread_time() - start < 20
 
 
 def scored(

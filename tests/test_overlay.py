@@ -16,6 +16,7 @@ from skimage import data
 
 from fake_assessments import assessment, grid_labels, reading
 from rsfiqa.errors import ConfigError, DataError
+from rsfiqa.images.resize import fit_within
 from rsfiqa.report import draw_overlay
 from rsfiqa.report.key import wrap
 from rsfiqa.report.layers import place_labels, relative_attention
@@ -84,6 +85,24 @@ def test_a_small_preview_of_a_large_picture() -> None:
     preview = np.asarray(Image.fromarray(result.preview).resize((501, 350)))
     image = draw_overlay(replace(result, preview=preview))
     assert image.width >= 1024
+
+
+@pytest.mark.parametrize("kind", ["regions", "attention", "quality"])
+@pytest.mark.parametrize("size", [(40, 4000), (4000, 40), (32, 2100), (32, 70_000)])
+def test_long_and_thin_pictures_are_drawn(kind: Any, size: tuple[int, int]) -> None:
+    pixels = np.full((*size, 3), 90, np.uint8)
+    result = assessment(grid_labels(*size, 2, 2), [20, 40, 60, 80])
+    preview = fit_within(pixels, Assessment.PREVIEW_SIDE)
+    image = draw_overlay(replace(result, preview=preview), kind)
+    assert max(image.size) >= 1024
+
+
+@pytest.mark.parametrize("size", [(100, 300), (20, 2000), (3000, 100)])
+def test_another_picture_is_refused(size: tuple[int, int]) -> None:
+    result = assessment(grid_labels(*size, 1, 2), [20, 40], picture=np.zeros((*size, 3), np.uint8))
+    other = np.zeros((size[0] // 2, size[1], 3), np.uint8)
+    with pytest.raises(DataError, match="another shape"):
+        draw_overlay(result, picture=other)
 
 
 def test_the_legend_carries_the_scale() -> None:

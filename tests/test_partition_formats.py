@@ -187,6 +187,15 @@ def test_plain_run_lengths_polygons_and_lists_of_masks(tmp_path: Path) -> None:
         load_partition(path)
 
 
+def test_polygons_that_enclose_nothing_are_left_out(tmp_path: Path) -> None:
+    image = {"id": 1, "file_name": "p.jpg", "width": 4, "height": 2}
+    square = [0, 0, 4, 0, 4, 2, 0, 2]
+    for segmentation in ([square], [[1, 1, 2, 2], square], [square, [1, 1]]):
+        document = {"images": [image], "annotations": [{"segmentation": segmentation}]}
+        path = write_json(tmp_path / "p.json", document)
+        assert load_partition(path).labels.tolist() == [[0] * 4] * 2
+
+
 def test_masks_as_arrays_and_as_a_folder_of_pngs(tmp_path: Path) -> None:
     masks = np.stack([CORNERS.mask(k) for k in range(len(CORNERS))])
     np.save(tmp_path / "p.npy", masks)
@@ -232,6 +241,12 @@ class Boom:
         return (pytest.fail, ("something was unpickled",))
 
 
+def polygons(segmentation: Any) -> bytes:
+    """A COCO file with one mask."""
+    image = {"id": 1, "file_name": "p.jpg", "width": 4, "height": 4}
+    return json.dumps({"images": [image], "annotations": [{"segmentation": segmentation}]}).encode()
+
+
 NOISE = np.random.default_rng(0).integers(0, 9, (90, 90), dtype=np.uint8)
 ONE = {"size": [2, 2], "counts": [0, 4]}
 BAD = {
@@ -263,6 +278,12 @@ BAD = {
     "huge.json": json.dumps([{"size": [10**6, 10**6], "counts": [0, 10**12]}]).encode(),
     "size.json": json.dumps([{"size": "ab", "counts": [4]}]).encode(),
     "list.json": json.dumps([5]).encode(),
+    "line.json": polygons([[1, 2]]),
+    "box.json": polygons([[0, 0, 2, 2]]),
+    "odd.json": polygons([[0, 0, 2, 0, 2, 2, 0]]),
+    "far.json": polygons([[0, 0, 1e300, 0, 2, 2]]),
+    "nan.json": polygons([[0, 0, float("nan"), 0, 2, 2]]),
+    "no-polygon.json": polygons([]),
     "alone.json": json.dumps({"annotations": [{"segments_info": []}]}).encode(),
     "idless.json": json.dumps({"annotations": [{"segments_info": [{}]}]}).encode(),
 }  # fmt: skip
@@ -299,6 +320,15 @@ def test_a_panoptic_pair_that_does_not_fit(tmp_path: Path) -> None:
     Image.fromarray(NOISE).save(png)
     with pytest.raises(DataError, match="must be a colour PNG"):
         load_partition(json_path)
+
+
+@pytest.mark.parametrize("number", [1e999, float("nan"), "a", None])
+def test_a_panoptic_pair_with_an_id_that_is_none(tmp_path: Path, number: Any) -> None:
+    _, path = save_partition(CORNERS, tmp_path / "p", "panoptic")
+    document = json.loads(path.read_text())
+    document["annotations"][0]["segments_info"][0]["id"] = number
+    with pytest.raises(DataError, match="must give each segment an id"):
+        load_partition(write_json(path, document))
 
 
 def test_a_mask_folder_takes_masks_of_one_size_and_two_values(tmp_path: Path) -> None:

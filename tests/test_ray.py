@@ -28,7 +28,6 @@ from rsfiqa.errors import AssetError
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signal"),
-    pytest.mark.timeout(180),
 ]
 
 ONE = Plan(Pool(1, 1.0))

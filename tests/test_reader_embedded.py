@@ -143,3 +143,34 @@ def test_the_language_model_speaks(real_asset: Callable[[str], Path]) -> None:
     with torch.inference_mode():
         words = language.model(ids).logits[0, -1].topk(3).indices.tolist()
     assert " Paris" in [language.text([word]) for word in words]
+
+
+def test_a_reader_that_cannot_be_saved_leaves_the_old_one(
+    tmp_path: Path, encoder: GridEncoder
+) -> None:
+    checkpoint = tiny_checkpoint(encoder)
+    save_embedded(checkpoint, tmp_path)
+    before, name = sorted(tmp_path.iterdir()), load_embedded(tmp_path).name
+    with torch.no_grad():
+        checkpoint.projector.levels.weight += 1
+    checkpoint.training = {"by": object()}  # which JSON cannot hold
+    with pytest.raises(TypeError):
+        save_embedded(checkpoint, tmp_path)
+    assert load_embedded(tmp_path).name == name
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_features_of_its_own_are_made_in_its_precision(
+    cat: Any, tiny_encoder_specs: Any, encoder: GridEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else its readings would differ from those that it gives an assessor, under the same name.
+    monkeypatch.setattr(
+        "rsfiqa.encoders.build.build_encoder", lambda: build_encoder(tiny_encoder_specs)
+    )
+    reader = EmbeddedReader(tiny_checkpoint(encoder), tiny_language(), precision="bf16")
+    assert reader.name.endswith("+bf16")
+    half = build_encoder(tiny_encoder_specs).eval()
+    half.to_bf16()
+    partition = GridSegmenter(2).segment(cat, None)
+    alone, shared = reader.read(cat, partition), reader.read(cat, partition, half(to_tensor(cat)))
+    assert [reading.ratings for reading in alone] == [reading.ratings for reading in shared]

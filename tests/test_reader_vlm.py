@@ -449,7 +449,7 @@ class Deaf(Spelling):
 def test_level_words_of_several_tokens_are_refused(vlm: LoadedVLM) -> None:
     words = [vlm.tokenizer.decode([token]) for token in vlm.level_tokens]
     assert words == [f" {level}" for level in LEVELS]
-    with pytest.raises(ConfigError, match="no single token of the level word' excellent'"):
+    with pytest.raises(ConfigError, match="no single token of the level word ' excellent'"):
         level_token_ids(Spelling())
     with pytest.raises(ConfigError, match="does not tell the five level words apart"):
         level_token_ids(Deaf(), "this model")

@@ -290,13 +290,13 @@ def test_two_processes_may_write_the_same_entry_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
     processes = [
-        context.Process(target=read_often, args=(str(tmp_path), picture(), barrier))
+        context.Process(target=read_often, args=(str(tmp_path), picture(), barrier), daemon=True)
         for _ in range(2)
     ]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(120)
     assert [process.exitcode for process in processes] == [0, 0]
     silent = FakeReader()
     again = CachedReader(silent, tmp_path).read(*picture())

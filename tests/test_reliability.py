@@ -366,6 +366,19 @@ def test_a_result_with_an_odd_interval_is_refused(interval: Any) -> None:
         Assessment.from_json(json.dumps(record | {"interval": interval}))
 
 
+@pytest.mark.parametrize("text", ['"error"', "[]", "3", "null", b"\xff{", "[" * 100_000, "{", "{}"])
+def test_what_is_no_result_is_refused(text: str | bytes) -> None:
+    with pytest.raises(DataError, match="not an assessment"):
+        Assessment.from_json(text)
+
+
+def test_a_reading_of_an_unknown_kind_is_refused() -> None:
+    record = json.loads(assessment(grid_labels(20, 20, 2, 2), [50] * 4).to_json())
+    record["regions"][0]["reading"] = "guessed"
+    with pytest.raises(DataError, match="a reading is ok, failed, absent; got 'guessed'"):
+        Assessment.from_json(json.dumps(record))
+
+
 @given(reliable_assessments())
 @settings(max_examples=50)
 def test_the_summary_says_of_strangers_that_they_are_strange(one: Assessment) -> None:

@@ -26,6 +26,7 @@ from rsfiqa.learning.sanity import LEVELS, FamilyCurves, Invariance, all_familie
 from rsfiqa.learning.sanity_plot import curves_png
 from rsfiqa.learning.sanity_variants import EXPECTED, TOLERANCES, variants
 from rsfiqa.samples import sample_picture
+from strict_warnings import no_warnings
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -156,7 +157,7 @@ def test_all_families_are_measured_by_default() -> None:
     assert set(all_families()) == {name for names in FAMILIES.values() for name in names}
 
 
-@pytest.mark.filterwarnings("error")
+@no_warnings
 @pytest.mark.parametrize("count", [1, 6])
 def test_plot(count: int) -> None:
     pytest.importorskip("matplotlib", reason="the plot needs the extra 'plot'")

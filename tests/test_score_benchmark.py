@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -101,26 +101,31 @@ def test_sizes_go_with_the_usual_regions_and_regions_with_the_usual_size() -> No
     assert Plan(sizes=(600, 90), regions=(3,)).cases == [(90, 3), (600, 3)]
 
 
-def test_turns_are_taken_and_what_regions_add_is_told() -> None:
+def test_turns_are_taken_and_what_regions_add_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
+    worked = 0.0
+    # By a clock that only work moves, on a machine that gives it half of its time.
+    clock = SimpleNamespace(process_time=lambda: worked, perf_counter=lambda: 2 * worked)
+    monkeypatch.setattr(score_benchmark, "time", clock)
 
     def step(name: str, seconds: float) -> Callable[[], None]:
         def run() -> None:
+            nonlocal worked
             order.append(name)
-            started = time.process_time()
-            while time.process_time() - started < seconds:
-                pass
+            worked += seconds * (1 + 0.1 * (order.count(name) - 3))  # longer from turn to turn
 
         return run
 
     times = {"backbones": 0.02, "encode": 0.022, "labels": 0.001, "stem": 0.002, "attend": 0.005}
     stages, added = take_turns({n: step(n, s) for n, s in times.items()}, 3, 100.0)
     assert order == list(times) * 4
-    assert added is not None
-    assert 0.3 < added["cpu_after_grid"] < added["cpu"] < 0.9
+    assert added == pytest.approx(
+        {"wall": 0.5, "cpu": 0.5, "wall_after_grid": 0.4, "cpu_after_grid": 0.4}
+    )
     for name, stage in stages.items():
-        assert stage["low"] <= stage["median"] <= stage["high"]
-        assert stage["cpu"] >= times[name]
+        assert stage["cpu"] == pytest.approx(times[name])
+        around = [2 * times[name] * share for share in (0.9, 1.0, 1.1)]
+        assert [stage[key] for key in ("low", "median", "high")] == pytest.approx(around)
         assert stage["turns"] == 3
 
 

@@ -320,6 +320,7 @@ def test_pages_of_other_sites_stay_out_unless_let_in() -> None:
         {"max_batch": 64, "queue": 32},
         {"queue_bytes": 1000},
         {"api_key": " "},
+        {"api_key": "key\n"},
         {"origins": ["example.org"]},
         {"origins": ["https://example.org/page"]},
     ],
@@ -327,3 +328,14 @@ def test_pages_of_other_sites_stay_out_unless_let_in() -> None:
 def test_settings_that_are_not_accepted(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         ServiceSettings(**settings)
+
+
+def test_the_key_is_wanted_behind_a_proxy_that_puts_a_prefix_before_paths() -> None:
+    with served(api_key="a-key") as client:
+        behind = TestClient(client.app, root_path="/quality", raise_server_exceptions=False)
+        for path in ("/quality/v1/models", "/quality/metrics", "/v1/models"):
+            error_of(behind.get(path), 401)
+        shown = behind.get("/quality/metrics", headers={"X-API-Key": "a-key"})
+        assert shown.status_code == 200
+        assert 'path="/metrics",status="401"' in shown.text
+        assert behind.get("/quality/healthz").status_code == 200

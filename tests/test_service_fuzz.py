@@ -6,14 +6,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from rsfiqa.service.app import create_app
-from rsfiqa.service.settings import ServiceSettings
-from service_world import FakeModel
+from service_world import FakeModel, limits
 
 schemathesis = pytest.importorskip("schemathesis")
 
-app = create_app(
-    {False: FakeModel(), True: FakeModel(reader="fake")}, ServiceSettings(max_pixels=250_000)
-)
+app = create_app({False: FakeModel(), True: FakeModel(reader="fake")}, limits(max_pixels=250_000))
 schema = schemathesis.openapi.from_asgi("/openapi.json", app)
 NO_PICTURE = [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]
 """That a file must be a picture cannot be said in a schema: most of what fits is refused."""

@@ -13,7 +13,7 @@ import pytest
 from rsfiqa.errors import ConfigError
 from rsfiqa.service.server import open_socket
 from service_running import running
-from service_world import FakeModel, encoded, served, until
+from service_world import PATIENT, FakeModel, encoded, served, until
 
 
 def test_what_waits_goes_together_and_a_full_queue_says_when_to_come_back() -> None:
@@ -31,7 +31,7 @@ def test_what_waits_goes_together_and_a_full_queue_says_when_to_come_back() -> N
         status, _, _ = world.post("a.png", "b.png", path="/v1/assess/batch")
         assert status == 429
         model.gate.set()
-        answers = [future.result(20) for future in (first, *others)]
+        answers = [future.result(PATIENT) for future in (first, *others)]
         assert [status for status, _, _ in answers] == [200] * 5
         # Whatever was in the batch, each has its own answer.
         assert [answer["image"] for _, _, answer in answers] == [f"{i}.png" for i in range(5)]
@@ -48,7 +48,7 @@ def test_a_batch_counts_as_its_pictures() -> None:
         world.accepted(3)
         assert world.post()[0] == 429
         model.gate.set()
-        assert len(batch.result(20)[2]["results"]) == 3
+        assert len(batch.result(PATIENT)[2]["results"]) == 3
         assert world.post()[0] == 200
 
 
@@ -82,26 +82,49 @@ def test_a_client_that_leaves_takes_its_work_along() -> None:
         world.accepted(1)
         assert world.engine._worker.waiting == 0
         model.gate.set()
-        assert first.result(20)[0] == 200
+        assert first.result(PATIENT)[0] == 200
         assert world.post("last.png")[0] == 200
         assert [name for batch in model.batches for name in batch] == ["first.png", "last.png"]
 
 
+def test_work_that_its_client_left_is_given_up_in_the_model_too() -> None:
+    model = FakeModel()
+    with running(model, batch_size=1) as world:
+        model.gate.clear()
+        connection = http.client.HTTPConnection("127.0.0.1", world.port)
+        world.send(connection, "left.png")
+        until(lambda: model.batches)
+        connection.close()
+        world.accepted(0)
+        model.gate.set()
+        assert world.post("last.png")[0] == 200
+        assert model.batches == [["left.png"], ["last.png"]]
+
+
 def test_an_answer_that_takes_too_long_is_given_up() -> None:
     model = FakeModel()
-    with running(model, answer_within=0.3) as world:
+    with running(model) as world:
         model.gate.clear()
-        status, _, answer = world.post()
+        first = world.later("first.png")
+        until(
+            lambda: model.batches
+        )  # and so the model is at work for as long as the gate is closed
+        world.now_with(answer_within=0.3)
+        status, _, answer = world.post("second.png")
         assert status == 504
         assert "0.3 seconds" in answer["error"]
-        world.accepted(0)
+        world.accepted(1)
         until(lambda: world.engine.trouble is not None)
         connection = http.client.HTTPConnection("127.0.0.1", world.port)
         connection.request("GET", "/readyz")
         assert connection.getresponse().status == 503
+        connection.close()
         model.gate.set()
+        assert first.result(PATIENT)[0] == 200
         until(lambda: world.engine.trouble is None)
-        assert world.post()[0] == 200
+        world.now_with(answer_within=PATIENT)
+        assert world.post("last.png")[0] == 200
+        assert model.batches == [["first.png"], ["last.png"]]
 
 
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:
@@ -111,6 +134,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
             slow.sendall(f"{head}Content-Length: 50\r\n\r\n".encode())
             assert slow.recv(100).startswith(b"HTTP/1.1 408")
         world.accepted(0)
+        world.now_with(upload_within=PATIENT)
         assert world.post()[0] == 200
 
 
@@ -126,7 +150,7 @@ def test_stopping_finishes_what_was_accepted_and_refuses_the_rest() -> None:
         assert status == 503
         assert "Retry-After" in headers
         model.gate.set()
-        assert [future.result(20)[0] for future in accepted] == [200] * 3
+        assert [future.result(PATIENT)[0] for future in accepted] == [200] * 3
         until(lambda: world.server.should_exit)
 
 
@@ -139,7 +163,7 @@ def test_stopping_does_not_wait_for_ever() -> None:
         world.server.handle_exit(signal.SIGTERM, None)
         until(lambda: world.server.should_exit)
         model.gate.set()
-        unanswered.exception(20)
+        unanswered.exception(PATIENT)
 
 
 def test_work_of_different_kinds_is_not_mixed() -> None:
@@ -157,7 +181,9 @@ def test_work_of_different_kinds_is_not_mixed() -> None:
         until(lambda: engine.admission.pictures == 6)
         for model in (silent, reading):
             model.gate.set()
-        assert [future.result(20)["image"] for future in asked] == [f"{i}.png" for i in range(6)]
+        assert [future.result(PATIENT)["image"] for future in asked] == [
+            f"{i}.png" for i in range(6)
+        ]
     assert {n for batch in reading.batches for n in batch} == {"0.png", "2.png", "4.png"}
     assert {n for batch in silent.batches for n in batch} == {"1.png", "3.png", "5.png"}
 
