@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -17,8 +16,9 @@ from rsfiqa.encoders.build import build_encoder
 from rsfiqa.errors import ConfigError, RsfiqaError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
 from rsfiqa.hub import HubModel
-from rsfiqa.images import ImageSource, LoadedImage, load_image, resize_to_budget, split_batch
+from rsfiqa.images import ImageSource, LoadedImage, load_image, split_batch
 from rsfiqa.images.limits import pixel_limit
+from rsfiqa.images.resize import fit_within
 from rsfiqa.observation import Observation, observe
 from rsfiqa.parallel import cpu_workers, parallel_map
 from rsfiqa.partition import Partition
@@ -267,11 +267,12 @@ class RSFIQA(HubModel, library_name="rsfiqa"):
     @torch.inference_mode()
     def score_regions(self, features: PictureFeatures) -> ScorerOutput:
         """Step 3 alone: scores, weights and attention of one picture, as a batch of one."""
-        device = self.extractor.device
+        # Not the extractor's, which may be shared with a loss that was moved elsewhere.
+        device = next(self.scorer.parameters()).device
         semantics = stack_semantics([features.semantics], len(features.area))
         out: ScorerOutput = self.scorer(
-            features.positions[None],
-            features.context[None],
+            features.positions[None].to(device),
+            features.context[None].to(device),
             features.labels[None].to(device),
             features.area[None].to(device),
             None if semantics is None else semantics.to(device),
@@ -285,8 +286,9 @@ class RSFIQA(HubModel, library_name="rsfiqa"):
         model: ModelInfo,
     ) -> Assessment:
         out = self.score_regions(seen.features)
-        scores = out.region_scores[0].double().cpu().numpy()
-        weights = out.weights[0].double().cpu().numpy()
+        # To the CPU first: MPS has no doubles.
+        scores = out.region_scores[0].cpu().double().numpy()
+        weights = out.weights[0].cpu().double().numpy()
         weights = weights / weights.sum()
         score = float((weights * scores).sum())
         known = self.checkpoint.reliability
@@ -314,7 +316,7 @@ class RSFIQA(HubModel, library_name="rsfiqa"):
             notes=loaded.notes,
             attention=out.attention[0].float().cpu().numpy(),
             attention_labels=seen.features.labels.numpy(),
-            preview=_preview(loaded.pixels),
+            preview=fit_within(loaded.pixels, Assessment.PREVIEW_SIDE),
             uncertainty=None if reliability is None else reliability.uncertainty,
             interval=None if reliability is None else reliability.interval,
             novelty=None if reliability is None else reliability.novelty,
@@ -369,9 +371,3 @@ def _load_sentences(device: torch.device) -> TextEncoder:
     from rsfiqa.reading.sentence_encoder import SentenceEncoder
 
     return SentenceEncoder.from_pretrained(device=device)
-
-
-def _preview(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    scale = min(1.0, Assessment.PREVIEW_SIDE / max(height, width))
-    return resize_to_budget(pixels, int(height * scale) * int(width * scale))

@@ -7,6 +7,7 @@ last one wins. Errors of the file system are left to the caller, who knows what 
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import secrets
@@ -101,7 +102,7 @@ def sync_folder(folder: Path) -> None:
 def sweep_partials(target: Path) -> None:
     """Remove what killed processes left beside `target`, however fresh: only where a lock says that
     nobody else writes it."""
-    for partial in target.parent.glob(f".partial-????????-{target.name}"):
+    for partial in target.parent.glob(f".partial-????????-{glob.escape(target.name)}"):
         with suppress(OSError):
             partial.unlink()
 

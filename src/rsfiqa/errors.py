@@ -40,10 +40,10 @@ class MissingExtraError(RsfiqaError, ImportError):
 
     Example:
         >>> print(MissingExtraError("The scatter plot", "plot"))
-        The scatter plot needs an optional dependency; install it with: pip install 'rsfiqa[plot]'
+        The scatter plot needs an optional dependency; install it with: pip install "rsfiqa[plot]"
     """
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs an optional dependency; install it with: pip install 'rsfiqa[{extra}]'"
+            f'{feature} needs an optional dependency; install it with: pip install "rsfiqa[{extra}]"'
         )

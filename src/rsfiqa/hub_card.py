@@ -72,7 +72,7 @@ def hub_card(checkpoint: Checkpoint, metadata: Metadata | None = None) -> str:
             f"the metadata of {checkpoint.name}'s card is no mapping; it is `name: value` lines."
         )
     given = dict(metadata or {})
-    tags = [*METADATA["tags"], *(kept.get("tags") or ()), *(given.get("tags") or ())]
+    tags = [*METADATA["tags"], *_listed(kept.get("tags")), *_listed(given.get("tags"))]
     merged = {**METADATA, **kept, **given, "tags": list(dict.fromkeys(tags))}
     try:
         head = yaml.safe_dump(merged, sort_keys=False, allow_unicode=True)
@@ -83,6 +83,11 @@ def hub_card(checkpoint: Checkpoint, metadata: Metadata | None = None) -> str:
         ) from error
     body = text[found.end() :] if found else text
     return f"---\n{head}---\n\n{body.lstrip()}"
+
+
+def _listed(tags: Any) -> list[Any]:
+    """Tags as a list; a single one may stand alone."""
+    return [tags] if isinstance(tags, str) else list(tags or ())
 
 
 def _own_card(checkpoint: Checkpoint) -> str:

@@ -65,7 +65,7 @@ def obstacle(engine: Engine, precision: str) -> str | None:
             import onnxruntime  # noqa: F401
             import onnxscript  # noqa: F401
         except ImportError:
-            return "it needs: pip install 'rsfiqa[onnx]'"
+            return 'it needs: pip install "rsfiqa[onnx]"'
     return None
 
 

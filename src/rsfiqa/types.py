@@ -104,6 +104,10 @@ class Reading:
     reason: str | None = None
 
     def __post_init__(self) -> None:
+        if self.status not in get_args(ReadingStatus):
+            raise DataError(
+                f"a reading is {', '.join(get_args(ReadingStatus))}; got {self.status!r}."
+            )
         if self.status == "ok" and set(self.ratings) != set(DIMENSIONS):
             raise DataError(
                 f"a reading that is ok rates {', '.join(DIMENSIONS)}; got {sorted(self.ratings)}."
@@ -369,6 +373,8 @@ class Assessment:
         """
         try:
             data = json.loads(text)
+            if not isinstance(data, dict):
+                raise TypeError(f"not an object but {type(data).__name__}")
             if "error" in data:
                 raise DataError(f"{data.get('image')} was not assessed: {data['error']}")
             partition = Partition.from_rle([entry["mask"] for entry in data["regions"]])
@@ -397,9 +403,20 @@ class Assessment:
                 interval=_pair(data.get("interval")),
                 novelty=data.get("novelty"),
             )
-        except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+        except DataError:
+            raise
+        # Among them what is no JSON, or no text.
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            IndexError,
+            ValueError,
+            RecursionError,
+        ) as error:
             raise DataError(
-                f"this is not an assessment with masks as to_json() writes it: {error!r}."
+                "this is not an assessment with masks as to_json() writes it: "
+                f"{type(error).__name__}: {error}."
             ) from error
 
     def overlay(

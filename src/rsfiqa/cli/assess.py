@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,12 +25,11 @@ from rsfiqa.reading.build import DEFAULT_READER
 from rsfiqa.results import ResultsFile
 
 if TYPE_CHECKING:
-    from rsfiqa.assessor import RSFIQA
     from rsfiqa.bulk import Outcome
-    from rsfiqa.distributed.collection import Collection
     from rsfiqa.distributed.publishing import Destination
     from rsfiqa.regions.given import GivenRegions
     from rsfiqa.shelf import Shelf
+    from rsfiqa.sources import Source
     from rsfiqa.types import Assessment
 
 REPORT_LIMIT = 200
@@ -47,7 +46,8 @@ def assess(
             metavar="FILE.jsonl",
             help="Write the results here instead of to standard output (-): JSON Lines, or with a name "
             "in .parquet Parquet; also in object storage (s3://…). Pictures that are in it and "
-            "unchanged are skipped, so that an interrupted run goes on.",
+            "unchanged are skipped, so that an interrupted run goes on. The documentation tells how to "
+            "make a CSV of it.",
         ),
     ] = None,
     overlay: Annotated[
@@ -76,7 +76,7 @@ def assess(
         int | None,
         typer.Option(
             min=1,
-            help="Pictures that are worked on side by side, at most.",
+            help="At most so many pictures are worked on side by side.",
             show_default="one a core, or one on a GPU",
         ),
     ] = None,
@@ -88,9 +88,10 @@ def assess(
 ) -> None:
     """Assess pictures: one JSON object a line, in the order of the input.
 
-    PATH may also be Parquet or lie in object storage. One that fails gives an object with its error in
-    its place, and exit status 1.
+    PATH may also be Parquet or lie in object storage. A picture that cannot be assessed gives an object
+    with its error in its place, and exit status 1. To look at results, add --report FILE.html.
     """
+    from rsfiqa.bulk import assess_many
     from rsfiqa.distributed.publishing import Destination
 
     _check_engine(work.engine, overlay, report)
@@ -142,7 +143,14 @@ def assess(
             with_masks=masks,
             with_report=report is not None,
         )
-        ready = _assess_locally(assessor, collection, run, batch_size, max_pixels)
+        ready = assess_many(
+            assessor,
+            collection,
+            is_kept=run.is_kept,
+            batch_size=batch_size,
+            max_pixels=max_pixels,
+            finish=run.draw,
+        )
         shown = not quiet and common.on_terminal(prints=file is None)
         tally = runs.take_all(run.take, ready, "assessing", len(inputs), shown=shown)
         if file is not None and destination is not None:
@@ -166,38 +174,6 @@ def _check_engine(engine: str, overlay: Path | None, report: Path | None) -> Non
         )
 
 
-def _assess_locally(
-    assessor: RSFIQA,
-    collection: Collection,
-    run: _Run,
-    batch_size: int | None,
-    max_pixels: int | None,
-) -> Generator[list[Outcome[Assessment]], None, None]:
-    """Outcomes as this process has them ready."""
-    if collection.is_files:
-        from rsfiqa.bulk import assess_many
-
-        return assess_many(
-            assessor,
-            collection.inputs,
-            is_kept=run.is_kept,
-            batch_size=batch_size,
-            max_pixels=max_pixels,
-            finish=run.draw,
-        )
-    from rsfiqa.distributed.local import assess_here
-    from rsfiqa.parallel import workers_on
-
-    return assess_here(
-        assessor,
-        collection,
-        is_kept=run.is_kept,
-        workers=batch_size or workers_on(assessor.extractor.device),
-        max_pixels=max_pixels,
-        finish=run.draw,
-    )
-
-
 def _check_outputs(
     destination: Destination | None, overlay: Path | None, report: Path | None
 ) -> None:
@@ -205,6 +181,12 @@ def _check_outputs(
     if report is not None and report.suffix.lower() not in {".html", ".htm"}:
         raise ConfigError(f"--report takes a file name that ends in .html; got {report}.")
     if destination is not None:
+        if Path(destination.location).suffix.lower() in {".csv", ".tsv", ".xls", ".xlsx"}:
+            raise ConfigError(
+                f"--out writes JSON Lines or Parquet; got {destination.location}. Name it "
+                "results.jsonl, and make a table of it with "
+                "rsfiqa.to_frame(read_results(...)).to_csv(...)."
+            )
         outputs.require_writable_file(destination.journal)
         destination.require_writable()
     if report is not None:
@@ -249,17 +231,14 @@ class _Run:
                     f"the report shows the first {REPORT_LIMIT} of {len(names)} pictures."
                 )
 
-    def is_kept(self, name: str, sha256: Callable[[], str] | None = None) -> bool:
+    def is_kept(self, source: Source) -> bool:
         """Whether all that is asked for of this picture is there, and the picture unchanged.
 
-        Regions that could not be read are tried again.
-
-        Args:
-            name: the picture's.
-            sha256: hashes its file, where the name is no path; a report shows no picture that is kept
-                then, so that it is assessed again for one.
+        Regions that could not be read are tried again. A report shows a picture that is kept from its
+        file; one that has none is assessed again for it.
         """
-        if sha256 is not None and name in self._reported:
+        name = source.name
+        if name in self._reported and not source.is_file:
             return False
         masks = self._masks or name in self._reported
         if self._file is None or name not in self._file:
@@ -271,10 +250,7 @@ class _Run:
             return False
         if self._overlays is not None and not self._overlays.is_complete(name):
             return False
-        from rsfiqa.images import hash_file
-
-        found = hash_file(Path(name)) if sha256 is None else sha256()
-        return self._file.is_unchanged(name, found, masks=masks, segmenter=segmenter)
+        return self._file.is_unchanged(name, source.sha256(), masks=masks, segmenter=segmenter)
 
     def draw(self, name: str, assessment: Assessment) -> None:
         """Draw what is asked for of a picture; called beside the others, before it is taken."""

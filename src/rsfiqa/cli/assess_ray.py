@@ -40,7 +40,7 @@ class EngineOptions:
         typer.Option(
             metavar="|".join(ENGINES),
             rich_help_panel=PANEL,
-            help="This process, or the workers of a Ray cluster.",
+            help="Where the work is done: in this process, or by the workers of a Ray cluster.",
         ),
     ] = "local"
     ray_address: Annotated[
@@ -48,7 +48,7 @@ class EngineOptions:
         typer.Option(
             metavar="HOST:PORT",
             rich_help_panel=PANEL,
-            help="The cluster.",
+            help="Address of the Ray cluster.",
             show_default="RAY_ADDRESS, or else a Ray of its own on this machine",
         ),
     ] = None
@@ -57,7 +57,7 @@ class EngineOptions:
         typer.Option(
             min=1,
             rich_help_panel=PANEL,
-            help="Processes on Ray that read and score, each with a model of its own.",
+            help="Ray workers that read and score, each with a model of its own.",
             show_default="as many as there is room for",
         ),
     ] = None
@@ -66,7 +66,7 @@ class EngineOptions:
         typer.Option(
             min=0.01,
             rich_help_panel=PANEL,
-            help="Cores that each of them takes.",
+            help="Cores that each worker takes.",
             show_default="1; 0.5 where it waits for server:URL",
         ),
     ] = None
@@ -75,7 +75,7 @@ class EngineOptions:
         typer.Option(
             min=0,
             rich_help_panel=PANEL,
-            help="GPUs that each of them takes; 0.25 has four share one.",
+            help="GPUs that each worker takes; with 0.25, four share one.",
             show_default="1 where there are any",
         ),
     ] = None

@@ -25,7 +25,7 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Na
 
 @app.command("list")
 def list_assets() -> None:
-    """Show every asset: what it is, its size, licence, and whether it is in the cache."""
+    """Show every asset: what it is, where it is from, its size and licence, and whether it is here."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -35,7 +35,7 @@ def list_assets() -> None:
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("name", no_wrap=True)
-    table.add_column("what")
+    table.add_column("what", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("licence")
     table.add_column("state", no_wrap=True)
@@ -44,9 +44,8 @@ def list_assets() -> None:
             state, colour = _STATES[assets.check(asset.name)]
         except RsfiqaError as error:
             _fail(str(error))
-        table.add_row(
-            asset.name, asset.what, megabytes(asset.size), asset.licence, Text(state, colour)
-        )
+        what = f"{asset.what} (wheel {asset.source})"
+        table.add_row(asset.name, what, megabytes(asset.size), asset.licence, Text(state, colour))
     Console().print(table)
     typer.echo(f"cache: {assets.cache_folder()}")
 
@@ -76,7 +75,7 @@ def _fetch(name: str) -> bool:
 
 @app.command()
 def verify(names: Names = None) -> None:
-    """Hash files in the cache in full; exit 1 when one is damaged, or named and missing.
+    """Check the files in the cache by their hashes; exit 1 when one is damaged, or named and missing.
 
     Without names, all that is in the cache: the assets, and the files made from them.
     """

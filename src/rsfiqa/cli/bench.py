@@ -37,7 +37,7 @@ app.command()(collection)
 def assess(
     out: common.FiguresOption = None,
     precision: common.PrecisionOption = "fp32",
-    huge: Annotated[bool, typer.Option(help="Measure 100 megapixels too.")] = True,
+    huge: Annotated[bool, typer.Option(help="Measure a picture of 100 megapixels, too.")] = True,
 ) -> None:
     """Time and memory of assessing pictures, and where the time goes."""
     from rich.console import Console

@@ -47,7 +47,7 @@ def ablation(
         ),
     ],
     seeds: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Each variant is trained with each.")
+        str, typer.Option(metavar="N,N,...", help="Each variant is trained with each of these.")
     ] = "0,1,2",
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the pictures.", show_default="5")
@@ -68,11 +68,11 @@ def ablation(
         ),
     ] = False,
     cells: Annotated[
-        int, typer.Option(min=1, help="Of a grid, along the long side of a picture.")
+        int, typer.Option(min=1, help="For grid: cells along the long side of a picture.")
     ] = 4,
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help="Try it out on so many pictures.", show_default="all"),
+        typer.Option(min=0, help="Try it out on so many pictures only.", show_default="all"),
     ] = None,
     backbone: train_command.BackboneOption = None,
     precision: train_command.BackbonePrecisionOption = None,
@@ -89,7 +89,7 @@ def ablation(
         typer.Option(help="Folder of cached features.", show_default="asset cache"),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Train all again, whatever is there.")
+        bool, typer.Option("--fresh", help="Train all anew, whatever is there.")
     ] = False,
     json_file: Annotated[
         Path | None,

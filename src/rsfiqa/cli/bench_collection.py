@@ -27,7 +27,7 @@ def collection(
         ),
     ] = None,
     pictures: Annotated[
-        int, typer.Option(help="How many; of more than 240, the others are links.", min=1)
+        int, typer.Option(help="How many pictures; 240 of them differ at most.", min=1)
     ] = 40,
     sides: Annotated[
         tuple[int, int],
@@ -45,12 +45,12 @@ def collection(
     model: common.ModelOption = None,
     precision: common.PrecisionOption = "fp32",
     stages: Annotated[
-        bool, typer.Option("--stages/--no-stages", help="Measure each stage alone, too.")
+        bool, typer.Option("--stages/--no-stages", help="Measure each stage by itself, too.")
     ] = True,
     seed: common.SeedOption = 0,
     out: common.FiguresOption = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw pace and memory.")
+        Path | None, typer.Option(metavar="FILE.png", help="Draw pace and memory into this file.")
     ] = None,
 ) -> None:
     """Many pictures of mixed sizes, one in fifty damaged: how fast, how near to what the cores allow,

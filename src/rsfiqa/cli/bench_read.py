@@ -74,7 +74,8 @@ def read(
         bool, typer.Option(help="Measure time and memory, on the CPU and two cores.")
     ] = True,
     limit: Annotated[
-        int | None, typer.Option(help="Pictures at most, of each set and folder.", min=1)
+        int | None,
+        typer.Option(help="Use at most so many pictures of each set and folder.", min=1),
     ] = None,
     seed: common.SeedOption = 0,
     segmenter: common.SegmenterOption = "embedded",

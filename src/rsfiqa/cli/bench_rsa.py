@@ -25,13 +25,15 @@ def rsa(
     regions: Annotated[
         list[int] | None,
         typer.Option(
-            help="How many regions; may be given again.", min=1, show_default="4, 16, 64 and 256"
+            help="Number of regions; may be given again.", min=1, show_default="4, 16, 64 and 256"
         ),
     ] = None,
-    width: Annotated[int, typer.Option(help="Channels, and width of attention.", min=1)] = 64,
+    width: Annotated[
+        int, typer.Option(help="Channels of the map, and width of attention.", min=1)
+    ] = 64,
     heads: Annotated[int, typer.Option(help="Attention heads.", min=1)] = 4,
     batch: Annotated[int, typer.Option(help="Feature maps at once.", min=1)] = 1,
-    repeats: Annotated[int, typer.Option(help="Counted runs of each.", min=1)] = 7,
+    repeats: Annotated[int, typer.Option(help="Measured runs of each.", min=1)] = 7,
     threads: Annotated[
         int, typer.Option(help="Processor cores to use; 0 for torch's own choice.", min=0)
     ] = 0,

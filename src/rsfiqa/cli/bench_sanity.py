@@ -46,7 +46,8 @@ def sanity(
     device: common.DeviceOption = "auto",
     precision: common.PrecisionOption = "fp32",
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw score against strength.")
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw score against strength into this file."),
     ] = None,
     out: common.FiguresOption = None,
 ) -> None:

@@ -40,7 +40,7 @@ def score(
     regions: Annotated[
         list[int] | None,
         typer.Option(
-            help="How many regions; may be given again.", min=1, show_default="4, 16 and 64"
+            help="Number of regions; may be given again.", min=1, show_default="4, 16 and 64"
         ),
     ] = None,
     engine: Annotated[
@@ -60,12 +60,14 @@ def score(
             help="Processor cores to use; may be given again.", min=1, show_default="1 and 2"
         ),
     ] = None,
-    reader: Annotated[str, typer.Option(help="Whose reading is timed, or none.")] = "embedded",
+    reader: Annotated[str, typer.Option(help="The reader that is timed, or none.")] = "embedded",
     model: common.ModelOption = None,
-    repeats: Annotated[int, typer.Option(help="Counted turns of each at most.", min=1)] = 5,
-    seconds: Annotated[float, typer.Option(help="For the turns of one case.", min=0)] = 2.0,
+    repeats: Annotated[int, typer.Option(help="Measured turns of each stage, at most.", min=1)] = 5,
+    seconds: Annotated[float, typer.Option(help="Time for the turns of one case.", min=0)] = 2.0,
     out: common.FiguresOption = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw them here as PNG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the times into this file.")
+    ] = None,
 ) -> None:
     """Time and memory of scoring, beside a plain ResNet-50 and the same backbones without RSA.
 

@@ -37,13 +37,14 @@ def segment(
     ] = None,
     segmenter: Annotated[
         list[str] | None,
-        typer.Option(help="What to measure; may be given again.", show_default="embedded"),
+        typer.Option(help="The segmenter to measure; may be given again.", show_default="embedded"),
     ] = None,
     baselines: Annotated[
-        bool, typer.Option(help="Measure grid, SLIC and Felzenszwalb too.")
+        bool, typer.Option(help="Measure grid, SLIC and Felzenszwalb, too.")
     ] = True,
     limit: Annotated[
-        int | None, typer.Option(help="Pictures at most, of each split and folder.", min=1)
+        int | None,
+        typer.Option(help="Use at most so many pictures of each split and folder.", min=1),
     ] = None,
     seed: common.SeedOption = 0,
     timing: Annotated[bool, typer.Option(help="Measure time and memory, up to 50 MP.")] = True,

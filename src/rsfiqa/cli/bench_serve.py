@@ -11,12 +11,14 @@ from rsfiqa.reading.build import DEFAULT_READER
 
 
 def serve(
-    clients: Annotated[int, typer.Option(help="That send at the same time.", min=1)] = 64,
-    seconds: Annotated[float, typer.Option(help="For how long.", min=1)] = 30.0,
-    reader: Annotated[str, typer.Option(help="The server's, as for rsfiqa serve.")] = (
+    clients: Annotated[int, typer.Option(help="Clients that send at the same time.", min=1)] = 64,
+    seconds: Annotated[float, typer.Option(help="How long they send.", min=1)] = 30.0,
+    reader: Annotated[str, typer.Option(help="The server's reader, as for rsfiqa serve.")] = (
         DEFAULT_READER
     ),
-    queue: Annotated[int, typer.Option(help="The server's, as for rsfiqa serve.", min=1)] = 32,
+    queue: Annotated[
+        int, typer.Option(help="The server's queue, as for rsfiqa serve.", min=1)
+    ] = 32,
     kill: Annotated[
         bool, typer.Option("--kill/--no-kill", help="Also kill a server and start another.")
     ] = True,

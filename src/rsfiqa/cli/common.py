@@ -53,12 +53,24 @@ RegionsOption = Annotated[
         ".json), named like the pictures.",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 where that is faster.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="Where models run: auto (a CUDA GPU where there is one, else the processor), cpu, cuda, "
+        "cuda:1, mps."
+    ),
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        help="Precision of the backbones: fp32, or bf16, which is faster on hardware made for it and "
+        "moves scores by some tenths of a point."
+    ),
+]
 
 MaxPixelsOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Refuse pictures of more pixels.", show_default="200 million"),
+    typer.Option(min=1, help="Refuse pictures with more pixels.", show_default="200 million"),
 ]
 QuietOption = Annotated[
     bool,
@@ -72,10 +84,12 @@ BatchSizeOption = Annotated[
 # Of measurements.
 FiguresOption = Annotated[
     Path | None,
-    typer.Option("--out", "--json", metavar="FILE.json", help="Write all figures here, too."),
+    typer.Option(
+        "--out", "--json", metavar="FILE.json", help="Write all figures to this file, too."
+    ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Of all that is drawn.", min=0)]
-LimitOption = Annotated[int | None, typer.Option(help="Pictures at most.", min=1)]
+SeedOption = Annotated[int, typer.Option(help="Seed of all random choices.", min=0)]
+LimitOption = Annotated[int | None, typer.Option(help="Use at most so many pictures.", min=1)]
 
 # Of tables of human scores.
 ImageColumnOption = Annotated[str, typer.Option(help="Column of the pictures' names.")]

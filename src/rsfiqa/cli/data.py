@@ -21,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-NameArgument = Annotated[str, typer.Argument(help="Of a data set, as rsfiqa data list has it.")]
+NameArgument = Annotated[str, typer.Argument(help="A data set's name, as rsfiqa data list has it.")]
 FolderArgument = Annotated[Path, typer.Argument(help="The folder of your copy.")]
 
 _SHOWN = 5
@@ -112,9 +112,9 @@ def splits(
     ] = False,
     count: Annotated[int, typer.Option(min=1, help="How many random splits.")] = 10,
     fraction: Annotated[
-        float, typer.Option(help="Of pictures, or references, that is for testing.")
+        float, typer.Option(help="Fraction of the pictures, or references, that is for testing.")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random splits.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random splits.")] = 0,
     leaks: Annotated[
         bool,
         typer.Option(

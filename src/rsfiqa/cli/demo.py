@@ -20,7 +20,7 @@ REPORT = "report.html"
 
 def demo(
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where the pictures and the report go.")
+        Path, typer.Option(metavar="DIR", help="Folder for the pictures and the report.")
     ] = Path("demo-results"),
     model: common.ModelOption = None,
     device: common.DeviceOption = "auto",

@@ -48,7 +48,8 @@ def evaluate(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for predictions, summary, settings and plots.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for predictions, summary, settings and plots."),
     ] = None,
     parts: SplitOptions,
     leak: LeakOptions,

@@ -32,8 +32,8 @@ def export(
 ) -> None:
     """Write a scorer as ONNX, for other languages and machines without torch.
 
-    Any batch, grid, picture size and number of regions. What goes in and comes out is in the file's
-    metadata and printed here. Needs: pip install 'rsfiqa[onnx]'.
+    Batch, grid, picture size and number of regions stay open. What goes in and comes out is in the
+    file's metadata and printed here. Needs the extra onnx.
     """
     outputs.require_writable_file(out)
     from rsfiqa.export.onnx_file import export_onnx, require_onnx

@@ -38,9 +38,9 @@ def gallery(
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where index.md and its pictures go.")
+        Path, typer.Option(metavar="DIR", help="Folder for index.md and its pictures.")
     ] = Path("gallery"),
-    width: Annotated[int, typer.Option(min=160, help="Of the pictures, in pixels.")] = 560,
+    width: Annotated[int, typer.Option(min=160, help="Width of its pictures, in pixels.")] = 560,
     segmenter: common.SegmenterOption = "embedded",
     reader: ReaderOption = DEFAULT_READER,
     model: common.ModelOption = None,

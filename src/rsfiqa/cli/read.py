@@ -19,6 +19,7 @@ from rsfiqa.results import ResultsFile
 if TYPE_CHECKING:
     from rsfiqa.bulk import Outcome
     from rsfiqa.parsing import Parsed, Parser
+    from rsfiqa.sources import Source
 
 
 @unfolded
@@ -108,10 +109,9 @@ class _Run:
         self._sink = outputs.StandardOutput() if file is None else file
         self._masks = with_masks
 
-    def is_kept(self, name: str) -> bool:
+    def is_kept(self, source: Source) -> bool:
         """Whether the picture's line is there, with nothing failed, and the picture unchanged."""
-        from rsfiqa.images import hash_file
-
+        name = source.name
         if self._file is None or name not in self._file:
             return False
         asked: dict[str, Any] = {"masks": self._masks, "segmenter": self._parser.identity(name)}
@@ -119,7 +119,7 @@ class _Run:
             return False
         if common.has_failed_readings(self._file.text_of(name)):
             return False
-        return self._file.is_unchanged(name, hash_file(name), **asked)
+        return self._file.is_unchanged(name, source.sha256(), **asked)
 
     def take(self, outcomes: Sequence[Outcome[Parsed]], tally: runs.Tally) -> None:
         """Write what became ready, and count it."""

@@ -22,7 +22,7 @@ ReaderPrecisionOption = Annotated[
     str | None,
     typer.Option(
         rich_help_panel=READER_PANEL,
-        help="Of hf:MODEL: auto, fp32, bf16 or 4bit; of embedded: fp32 or bf16.",
+        help="Precision of hf:MODEL: auto, fp32, bf16 or 4bit; of embedded: fp32 or bf16.",
         show_default="auto; for embedded that of --precision",
     ),
 ]
@@ -40,7 +40,7 @@ ViewOption = Annotated[
     typer.Option(
         metavar="crop|picture",
         rich_help_panel=READER_PANEL,
-        help="What hf:MODEL and server:URL are shown of a region: its surroundings, or the whole "
+        help="What hf:MODEL and server:URL are shown of a region: a crop around it, or the whole "
         "picture.",
         show_default="the reader's own",
     ),
@@ -50,7 +50,7 @@ ConcurrencyOption = Annotated[
     typer.Option(
         min=1,
         rich_help_panel=READER_PANEL,
-        help="Requests that server:URL gets at a time.",
+        help="How many requests server:URL gets at a time.",
         show_default="the reader's own",
     ),
 ]
@@ -60,7 +60,7 @@ TimeoutOption = Annotated[
         min=0.001,
         metavar="SECONDS",
         rich_help_panel=READER_PANEL,
-        help="Give up a request to server:URL after so long.",
+        help="Give up a request to server:URL after so many seconds.",
         show_default="the reader's own",
     ),
 ]
@@ -69,7 +69,7 @@ RetriesOption = Annotated[
     typer.Option(
         min=0,
         rich_help_panel=READER_PANEL,
-        help="Make a request to server:URL again so often, where that may help.",
+        help="How often a request to server:URL that failed is made again, where that may help.",
         show_default="the reader's own",
     ),
 ]
@@ -87,7 +87,7 @@ CacheOption = Annotated[
     typer.Option(
         metavar="DIR",
         rich_help_panel=READER_PANEL,
-        help="Folder in which readings, and what they were made for, are kept.",
+        help="Folder in which readings are kept.",
         show_default="the cache of rsfiqa",
     ),
 ]

@@ -50,7 +50,7 @@ def report(
     """Show a collection: how its scores are spread, its problems, its worst and best pictures.
 
     Nothing is assessed again: pictures are only made small for the page, and those that are not
-    found are said. Thumbnails that are there are kept, so that an interrupted run goes on.
+    found are named. Thumbnails that are there are kept, so that an interrupted run goes on.
     """
     if out.suffix.lower() not in {".html", ".htm"}:
         raise ConfigError(f"--out takes a file name that ends in .html; got {out}.")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rsfiqa.bulk import Outcome
     from rsfiqa.partitioning import Partitioned, Partitioner
     from rsfiqa.regions.formats import PartitionFormat
+    from rsfiqa.sources import Source
 
 INDEX = "regions.jsonl"
 """One line a picture beside the partitions: which files, of which bytes, cut by what."""
@@ -112,7 +113,7 @@ class _ToStandardOutput:
         self._info = partitioner.info
         self._sink = outputs.StandardOutput()
 
-    def is_kept(self, _: str) -> bool:
+    def is_kept(self, _: Source) -> bool:
         return False
 
     def take(self, outcomes: Sequence[Outcome[Partitioned]], tally: runs.Tally) -> None:
@@ -168,15 +169,15 @@ class _ToFolder:
     def _overlay_path(self, name: str) -> Path:
         return self._folder / f"{self._stems[name]}.regions.png"
 
-    def is_kept(self, name: str) -> bool:
+    def is_kept(self, source: Source) -> bool:
         """Whether the picture, what cuts it, and the files made of it are unchanged."""
         from rsfiqa.images import hash_file
 
+        name = source.name
         if name not in self.index:
             return False
         segmenter = self._partitioner.identity(name)
-        sha256 = hash_file(Path(name))
-        if not self.index.is_unchanged(name, sha256, segmenter=segmenter):
+        if not self.index.is_unchanged(name, source.sha256(), segmenter=segmenter):
             return False
         files = json.loads(self.index.text_of(name)).get("files", {})
         try:

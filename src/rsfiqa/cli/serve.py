@@ -27,26 +27,30 @@ class ServeLimits:
     """Options that are fields of `rsfiqa.service.settings.ServiceSettings`, which checks them."""
 
     max_bytes: Annotated[
-        int, typer.Option(min=1, rich_help_panel=LIMITS, help="Of one picture's file.")
+        int, typer.Option(min=1, rich_help_panel=LIMITS, help="Most bytes of one picture's file.")
     ] = 25_000_000
     max_pixels: Annotated[
-        int, typer.Option(min=1, rich_help_panel=LIMITS, help="Of one picture.")
+        int, typer.Option(min=1, rich_help_panel=LIMITS, help="Most pixels of one picture.")
     ] = 64_000_000
     max_batch: Annotated[
-        int, typer.Option(min=1, rich_help_panel=LIMITS, help="Pictures of a batch request.")
+        int, typer.Option(min=1, rich_help_panel=LIMITS, help="Most pictures of one batch request.")
     ] = 16
     queue: Annotated[
         int,
         typer.Option(
             min=1,
             rich_help_panel=LIMITS,
-            help="Pictures that are accepted and unanswered; more are told to come back (429).",
+            help="Most pictures that are accepted and not yet answered; more are told to come back "
+            "(429).",
         ),
     ] = 32
     answer_within: Annotated[
         float,
         typer.Option(
-            min=0.001, metavar="SECONDS", rich_help_panel=LIMITS, help="Else the client gets 504."
+            min=0.001,
+            metavar="SECONDS",
+            rich_help_panel=LIMITS,
+            help="Time to answer a request; after that the client gets 504.",
         ),
     ] = 120.0
     drain_within: Annotated[
@@ -55,7 +59,7 @@ class ServeLimits:
             min=0.001,
             metavar="SECONDS",
             rich_help_panel=LIMITS,
-            help="What a stopping server takes to finish what it accepted, at most.",
+            help="Time that a stopping server has to finish what it accepted.",
         ),
     ] = 60.0
     decoders: Annotated[
@@ -64,7 +68,10 @@ class ServeLimits:
     decode_within: Annotated[
         float,
         typer.Option(
-            min=0.001, metavar="SECONDS", rich_help_panel=LIMITS, help="Of one picture's decoding."
+            min=0.001,
+            metavar="SECONDS",
+            rich_help_panel=LIMITS,
+            help="Time to decode one picture.",
         ),
     ] = 20.0
 
@@ -73,10 +80,20 @@ class ServeLimits:
 def serve(
     *,
     host: Annotated[
-        str, typer.Option(rich_help_panel=ACCESS, help="Where to listen; 0.0.0.0 is everywhere.")
+        str,
+        typer.Option(
+            rich_help_panel=ACCESS,
+            help="Address to listen at; 0.0.0.0 lets other machines in.",
+        ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, rich_help_panel=ACCESS, help="0 is any free one.")
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            rich_help_panel=ACCESS,
+            help="Port to listen at; 0 takes any free one.",
+        ),
     ] = 8000,
     origin: Annotated[
         list[str] | None,
@@ -98,10 +115,10 @@ def serve(
     limits: ServeLimits,
     quiet: common.QuietOption = False,
 ) -> None:
-    """Answer requests: POST a picture to /v1/assess; /docs tells the rest.
+    """Serve a web page and an HTTP API: POST a picture to /v1/assess; /docs tells the rest.
 
     With the environment variable RSFIQA_API_KEY set, clients have to show that key. Nothing of a
-    picture is kept or logged. Ctrl+C finishes what was accepted; a second one does not.
+    picture is kept or logged. Ctrl+C finishes what was accepted and stops; a second one stops at once.
     """
     try:
         from rsfiqa.service.app import create_app

@@ -29,11 +29,11 @@ def data(
     ],
     pictures: Annotated[int, typer.Option(min=1, help="How many pictures to make.")] = 2000,
     copies: Annotated[
-        int, typer.Option(min=1, help="Pictures from one partition of a photograph.")
+        int, typer.Option(min=1, help="Pictures made of one photograph, with one partition.")
     ] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
     largest_side: Annotated[
-        int, typer.Option(min=64, help="Of the pictures' long side, in pixels.")
+        int, typer.Option(min=64, help="Most pixels along a picture's long side.")
     ] = 640,
     segmenter: common.SegmenterOption = "embedded",
     content: teach_common.ContentOption = True,

@@ -69,34 +69,39 @@ def tune(
         typer.Option(help="Weight updates at most; 0 for no limit.", show_default="0"),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Regions a batch and process.", show_default=_OWN)
+        int | None, typer.Option(help="Regions in a batch of one process.", show_default=_OWN)
     ] = None,
     accumulate: Annotated[
-        int | None, typer.Option(help="Batches a weight update.", show_default=_OWN)
+        int | None, typer.Option(help="Batches in a weight update.", show_default=_OWN)
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of the adapter, at its peak.", show_default=_OWN)
+        float | None, typer.Option(help="Peak learning rate of the adapter.", show_default=_OWN)
     ] = None,
     projector_rate: Annotated[
-        float | None, typer.Option(help="Of the projector, at its peak.", show_default=_OWN)
+        float | None, typer.Option(help="Peak learning rate of the projector.", show_default=_OWN)
     ] = None,
-    rank: Annotated[int | None, typer.Option(help="Of the adapter.", show_default=_OWN)] = None,
+    rank: Annotated[int | None, typer.Option(help="LoRA's rank.", show_default=_OWN)] = None,
     alpha: Annotated[
-        int | None, typer.Option(help="Scale of the adapter, times its rank.", show_default=_OWN)
+        int | None,
+        typer.Option(help="LoRA's alpha: the adapter counts alpha / rank.", show_default=_OWN),
     ] = None,
     description_weight: Annotated[
         float | None,
-        typer.Option(help="Of the loss on descriptions beside ratings.", show_default=_OWN),
+        typer.Option(
+            help="Weight of the loss on descriptions, beside that on ratings.", show_default=_OWN
+        ),
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="fp32, bf16, or 4bit for hf:MODEL.", show_default="bf16"),
+        typer.Option(help="fp32 or bf16; for hf:MODEL also 4bit (QLoRA).", show_default="bf16"),
     ] = None,
     held: Annotated[
         float | None,
-        typer.Option(help="Part of the photographs kept for validation.", show_default="0.1"),
+        typer.Option(help="Fraction of the photographs kept for validation.", show_default="0.1"),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything.", show_default="0")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of all random choices.", show_default="0")
+    ] = None,
     checkpoint_every: Annotated[
         int | None, typer.Option(help="Weight updates between checkpoints.", show_default="200")
     ] = None,
@@ -107,7 +112,10 @@ def tune(
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps; auto under accelerate launch.")
+        str,
+        typer.Option(
+            help="Where models run: auto, cpu, cuda, cuda:1, mps; under accelerate launch auto."
+        ),
     ] = "auto",
     quiet: common.QuietOption = False,
 ) -> None:

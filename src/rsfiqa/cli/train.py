@@ -33,7 +33,8 @@ BackboneOption = Annotated[
     ),
 ]
 BackbonePrecisionOption = Annotated[
-    str | None, typer.Option(help="Of the backbones: fp32 or bf16.", show_default="fp32")
+    str | None,
+    typer.Option(help="Precision of the backbones: fp32 or bf16.", show_default="fp32"),
 ]
 
 
@@ -61,7 +62,12 @@ def train(
         typer.Option(help="rsa, or pooling: the twin without regions.", show_default="rsa"),
     ] = None,
     members: Annotated[
-        int | None, typer.Option(min=1, help="Scorers whose mean is the score.", show_default="1")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Train so many scorers, with successive seeds, and merge them into one.",
+            show_default="1",
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the pictures.", show_default="5")
@@ -89,7 +95,7 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="Pictures to learn from how their score falls as a fault of the whole of them grows.",
+            help="Pictures that are spoiled as a whole in growing strengths, to learn how far scores fall.",
             show_default="276",
         ),
     ] = None,
@@ -103,12 +109,13 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="Try it out on so many pictures of each data set, copies in proportion.",
+            help="Try it out on so many pictures of each data set only, copies in proportion.",
             show_default="all",
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of initialisation, order and dropout.", show_default="0")
+        int | None,
+        typer.Option(help="Seed of initialisation, order and dropout.", show_default="0"),
     ] = None,
     backbone: BackboneOption = None,
     precision: BackbonePrecisionOption = None,
@@ -215,10 +222,10 @@ def train(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Train a scorer on your own pictures with scores; a few minutes beyond their features.
+    """Train a scorer on pictures with human scores.
 
-    Features and readings are computed once and kept: with the embedded reader on two cores, some
-    seconds a picture; with --reader none a fraction of that.
+    First features and readings are computed, once for all runs: on two cores one to two seconds a
+    picture, with --reader none about half a second. Training itself takes minutes.
 
     To see that all goes well: `--limit 64 --epochs 1`.
     """

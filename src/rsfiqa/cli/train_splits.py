@@ -199,7 +199,7 @@ class SplitRuns(Run):
         Console().print(cross_validation_table(found, f"{self._name()}, {len(evaluations)} splits"))
         settings = {"command": _command(), "splits": SPLITS, **plain_config(self.config)}
         write_cross_validation(found, self.out, run_config=settings)
-        write_config(self.config, self.out / RUN_CONFIG)
+        write_config(self.config, self.out / RUN_CONFIG, splits=SPLITS)
         self._console.print(f"written to {self.out}")
 
     def _state(self, cut: Cut) -> TrainingState:

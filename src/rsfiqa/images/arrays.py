@@ -36,6 +36,8 @@ def array_to_rgb(array: npt.NDArray[Any], name: str) -> tuple[Pixels, tuple[str,
         ImageError: another shape or type, values outside 0..1, NaN or infinity.
     """
     check_shape(array.shape, name)
+    if not array.dtype.isnative:  # as TIFF and FITS files of other machines give it
+        array = array.astype(array.dtype.newbyteorder("="))
     check_values(array, name)
     layers = array[:, :, np.newaxis] if array.ndim == 2 else array
     height, width = layers.shape[:2]

@@ -195,7 +195,8 @@ def _load_array(array: npt.NDArray[Any], name: str, limits: Mapping[str, int]) -
 
 def _read_all(file: Any, name: str) -> bytes:
     try:
-        if file.seekable():
+        # Some can be turned back and do not say so, such as SpooledTemporaryFile before Python 3.11.
+        if getattr(file, "seekable", lambda: hasattr(file, "seek"))():
             file.seek(0)
         data = file.read()
     except (OSError, ValueError, AttributeError) as error:

@@ -47,6 +47,33 @@ def resize_to_budget(pixels: npt.NDArray[np.uint8], budget: int) -> npt.NDArray[
     return np.array(small)
 
 
+def fit_within(pixels: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """Downscale a picture for display to at most `side` pixels along its longer side, antialiased.
+
+    The aspect ratio is kept up to the rounding of sides to whole pixels, of which each has at least
+    one, however long and thin the picture is.
+
+    Args:
+        pixels: uint8 `[H, W, 3]`.
+        side: at least 1.
+
+    Returns:
+        uint8 `[h, w, 3]`; `pixels` itself when it is no larger.
+
+    Example:
+        >>> fit_within(np.zeros((40, 4000, 3), np.uint8), 2000).shape
+        (20, 2000, 3)
+    """
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.array(
+        Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    )
+
+
 def _size_within(width: int, height: int, budget: int) -> tuple[int, int]:
     # The short side first: its rounding weighs more in the aspect ratio.
     short, long = sorted((width, height))

@@ -28,7 +28,7 @@ class RSFIQAMetric(Metric):
     """The scores of pictures as `RSFIQA.assess` gives them, 0..100, higher is better.
 
     It measures and gives no gradients: pictures are rounded to 8 bits, as files hold them, so that
-    what is reported while training is what the command line says of the saved pictures. For gradients
+    what is reported while training is what `rsfiqa assess --reader none` says of the saved pictures. For gradients
     there is `rsfiqa.as_loss`.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from rsfiqa.atomic import replacing_all
 from rsfiqa.errors import AssetError, ConfigError
 from rsfiqa.reading.evidence import VERSION as EVIDENCE_VERSION
 from rsfiqa.reading.projector import Projector, ProjectorConfig
@@ -71,6 +72,9 @@ def default_folder() -> Path:
 def save_embedded(checkpoint: EmbeddedCheckpoint, folder: Path) -> None:
     """Write a reader to a folder, in half precision but for what standardises the evidence.
 
+    The files take their places when all are whole, so that a failure leaves an earlier reader as it
+    was.
+
     Raises:
         ConfigError: the folder cannot be written.
     """
@@ -87,11 +91,15 @@ def save_embedded(checkpoint: EmbeddedCheckpoint, folder: Path) -> None:
         "lora_scale": checkpoint.scale,
         "training": checkpoint.training,
     }
+    contents = {
+        PROJECTOR: save(projector),
+        ADAPTER: save(adapter),
+        CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
+    }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / PROJECTOR).write_bytes(save(projector))
-        (folder / ADAPTER).write_bytes(save(adapter))
-        (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        with replacing_all([folder / name for name in contents]) as partials:
+            for partial, data in zip(partials, contents.values(), strict=True):
+                partial.write_bytes(data)
     except OSError as error:
         raise ConfigError(f"the reader cannot be written to {folder}: {error.strerror}.") from error
 

@@ -176,7 +176,7 @@ class LocalVLMReader:
             raise ConfigError(
                 f"{self._vlm.label} cannot answer about a picture ({_reason(error)}); choose another "
                 "model, such as Qwen/Qwen2.5-VL-7B-Instruct, or update transformers with: pip install "
-                "-U 'rsfiqa[vlm]'"
+                '-U "rsfiqa[vlm]"'
             ) from error
         try:
             stem, tails = grow_stem(self._vlm, texts, picture)

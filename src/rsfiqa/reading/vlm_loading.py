@@ -132,7 +132,7 @@ def level_token_ids(tokenizer: Any, name: str = "the model") -> tuple[int, ...]:
         for word, ids in zip(wording.LEVEL_WORDS, words, strict=True):
             if ids[:-1] != start:
                 raise ConfigError(
-                    f"the tokenizer of {name} makes no single token of the level word"
+                    f"the tokenizer of {name} makes no single token of the level word "
                     f"{word!r} after {prefix!r}; choose a model that does, such as "
                     "Qwen/Qwen2.5-VL-7B-Instruct, or run it as a server and use server:URL."
                 )
@@ -169,7 +169,7 @@ def _require_vlm(transformers: ModuleType, folder: Path, given: str | Path) -> N
             f"{given} is a model of type {model_type!r}, which transformers "
             f"{transformers.__version__} does not know as one that reads pictures and writes text; "
             "give such a model, for example Qwen/Qwen2.5-VL-7B-Instruct, or update transformers "
-            "with: pip install -U 'rsfiqa[vlm]'"
+            'with: pip install -U "rsfiqa[vlm]"'
         )
 
 
@@ -244,7 +244,7 @@ def _model(
             raise _too_large(label, device, error) from error
         raise AssetError(
             f"the model in {folder} cannot be loaded ({first_line(error)}); fetch it again, or "
-            "update transformers with: pip install -U 'rsfiqa[vlm]'"
+            'update transformers with: pip install -U "rsfiqa[vlm]"'
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would go on with random numbers in their place

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rsfiqa.errors import ConfigError
+from rsfiqa.errors import ConfigError, ImageError
 from rsfiqa.partition import Partition
 from rsfiqa.regions.masks import ScoredMask
 from rsfiqa.regions.rule import PartitionRule
@@ -154,7 +154,7 @@ class SamSegmenter:
         if len(pictures) > 1:
             half = len(pictures) // 2
             return [*self._encoded(pictures[:half]), *self._encoded(pictures[half:])]
-        raise ConfigError(
+        raise ImageError(  # of this picture: others may be smaller, and the run goes on
             f"{self.model.label} runs out of memory on {self.model.device} with a single picture; "
             "choose a smaller model, free the device's memory, or use device='cpu'."
         )

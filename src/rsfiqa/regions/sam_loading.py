@@ -66,7 +66,7 @@ def load_sam(
     if not hasattr(transformers, class_name):
         raise ConfigError(
             f"transformers {transformers.__version__} has no {class_name}, which {id_or_folder} "
-            "needs; mend it with: pip install -U 'rsfiqa[sam]'"
+            'needs; mend it with: pip install -U "rsfiqa[sam]"'
         )
     require_safetensors(folder, _MEND)
     model = _model(transformers, class_name, folder)
@@ -130,7 +130,7 @@ def _model(transformers: ModuleType, class_name: str, folder: Path) -> Any:
     except Exception as error:  # damaged files raise whatever their reader raises
         raise AssetError(
             f"the model in {folder} cannot be loaded ({first_line(error)}); fetch it again, or "
-            "update transformers with: pip install -U 'rsfiqa[sam]'"
+            'update transformers with: pip install -U "rsfiqa[sam]"'
         ) from error
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would go on with random numbers in their place

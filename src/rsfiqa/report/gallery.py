@@ -6,6 +6,7 @@ at and work with, there is `rsfiqa.report.html.save_report`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -76,7 +77,8 @@ def save_gallery(
         sections.append(_section(name, assessment))
         models.append(assessment.model)
     page = folder / PAGE
-    write_whole(page, _page(sections, models, made_by).encode())
+    # A file name may hold bytes that are no text at all; the page still has to be one.
+    write_whole(page, _page(sections, models, made_by).encode("utf-8", errors="replace"))
     return page
 
 
@@ -149,7 +151,7 @@ def _escaped(text: str) -> str:
 
 
 def _address(name: str) -> str:
-    return quote(Path(name).as_posix())
+    return quote(os.fsencode(Path(name).as_posix()))
 
 
 def _save_jpeg(picture: Image.Image, path: Path, width: int) -> None:

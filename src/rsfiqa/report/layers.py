@@ -53,9 +53,10 @@ def preview_of(
         max(1, round(assessment.width * factor)),
         max(1, round(assessment.height * factor)),
     )
-    # Previews may be rounded another way; anything further off is another picture.
-    expected = shown.height * assessment.width / assessment.height
-    if abs(shown.width - expected) > 1 + 0.02 * max(shown.size):
+    # Previews may be rounded another way, by up to a row: in a picture much wider than high that is
+    # many columns. Anything further off is another picture.
+    aspect = assessment.width / assessment.height
+    if abs(shown.width - shown.height * aspect) > 1 + aspect + 0.02 * max(shown.size):
         raise DataError(
             f"{assessment.image} has {assessment.width} × {assessment.height} pixels; the picture "
             f"given has {shown.width} × {shown.height}, which is another shape."

@@ -10,13 +10,13 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from rsfiqa.errors import DataError
-from rsfiqa.images import resize_to_budget
+from rsfiqa.images.resize import fit_within
 from rsfiqa.partition import Partition
 from rsfiqa.report.borders import draw_borders, enlarged, region_borders
 from rsfiqa.report.layers import labels_at, place_labels
 
 _PREVIEW_SIDE = 2048
-"""Larger pictures are shown at about this long side."""
+"""Larger pictures are shown at this long side."""
 
 _TINT = 0.3
 """How much of a region's pixels is its tint."""
@@ -36,7 +36,7 @@ def draw_partition(pixels: npt.NDArray[np.uint8], partition: Partition) -> Image
         partition: of the same size.
 
     Returns:
-        RGB picture of at most about 2,048 pixels on its long side; small pictures are enlarged.
+        RGB picture of at most 2,048 pixels on its long side; small pictures are enlarged.
 
     Raises:
         DataError: the sizes differ.
@@ -47,9 +47,7 @@ def draw_partition(pixels: npt.NDArray[np.uint8], partition: Partition) -> Image
             f"the picture is {width}×{height} but its partition {partition.width}×"
             f"{partition.height}; resize the partition first."
         )
-    scale = min(1.0, _PREVIEW_SIDE / max(height, width))
-    small = resize_to_budget(pixels, max(1, int(height * scale) * int(width * scale)))
-    ground = enlarged(Image.fromarray(small))
+    ground = enlarged(Image.fromarray(fit_within(pixels, _PREVIEW_SIDE)))
     labels = labels_at(partition, ground.height, ground.width)
     image = _tinted(ground, _tints(len(partition)), labels)
     draw_borders(image, region_borders(partition, image.size), max(image.size) / 800)

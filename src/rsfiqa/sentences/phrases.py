@@ -115,7 +115,7 @@ def phrase_of(description: str | None) -> Phrase | None:
         return None
     text = _color_first(_uncapitalized(text))
     words = _shortened(text.split(" "))
-    lead = words[0].lower()
+    lead = words[0].lower() if words else ""
     rest = words[1:] if lead in _DROPPED else words
     thing = _thing(rest)
     if not thing or thing[-1].lower() in _NO_THING:

@@ -77,14 +77,18 @@ class Decoder:
         self._pictures += 1
         request = {"bytes": len(data), "name": name, "max_pixels": self._settings.max_pixels}
         with self._working, self._timed():
-            process = self._started()
             try:
+                process = self._started()
                 _pipe(process.stdin).write(json.dumps(request).encode() + b"\n")
                 _pipe(process.stdin).write(data)
                 _pipe(process.stdin).flush()
                 line = _pipe(process.stdout).readline(_LONGEST_LINE)
             except (OSError, ValueError):  # ValueError: closed meanwhile
                 line = b""
+            except DecoderError:
+                if not self._late:
+                    raise
+                line = b""  # its time was over before it had started
         if self._late:
             raise ImageError(
                 f"{name} is not decoded within {self._settings.decode_within:g} seconds; make it "

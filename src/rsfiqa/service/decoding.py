@@ -122,10 +122,11 @@ class DecoderPool:
 
     def close(self) -> None:
         """End all processes."""
-        for decoder in self._all:
+        # Copies: who still waits for a decoder replaces it meanwhile, in the event loop's thread.
+        for decoder in list(self._all):
             decoder.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
-        for decoder in self._all:
+        for decoder in list(self._all):
             decoder.close()
         self._all.clear()
 

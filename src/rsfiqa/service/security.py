@@ -45,6 +45,17 @@ HEADERS = {
 """On every answer."""
 
 
+def route_path(scope: Scope) -> str:
+    """The path as routes see it: without the prefix under which the application is mounted.
+
+    Example:
+        >>> route_path({"path": "/quality/v1/models", "root_path": "/quality"})
+        '/v1/models'
+    """
+    path, prefix = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path.removeprefix(prefix) if path.startswith(f"{prefix}/") else path
+
+
 def error_response(refusal: Refusal) -> Response:
     """`{"error": "one sentence"}` with its status."""
     return Response(
@@ -134,8 +145,9 @@ class Outermost:
         finally:
             metrics: Metrics | None = getattr(scope["app"].state, "metrics", None)
             if status and metrics is not None:
-                path = scope["path"] if scope["path"] in self._paths else "other"
-                metrics.request(path, status, time.perf_counter() - started)
+                path = route_path(scope)
+                counted = path if path in self._paths else "other"
+                metrics.request(counted, status, time.perf_counter() - started)
 
 
 class Doorkeeper:
@@ -165,7 +177,7 @@ class Doorkeeper:
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(self._guarded):
+        if scope["type"] == "http" and route_path(scope).startswith(self._guarded):
             headers = Headers(scope=scope)
             refusal = self._refusal(headers)
             if refusal is not None:

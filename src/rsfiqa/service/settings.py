@@ -73,6 +73,11 @@ class ServiceSettings:
             )
         if self.api_key is not None and not self.api_key.strip():
             raise ConfigError(f"the API key in {API_KEY_VARIABLE} is blank; set or unset it.")
+        if self.api_key is not None and self.api_key != self.api_key.strip():
+            raise ConfigError(
+                f"the API key in {API_KEY_VARIABLE} has white space around it, which no request can "
+                "carry; set it to the key alone."
+            )
         for origin in self.origins:
             host = origin.partition("://")[2]
             if origin != "*" and (

@@ -20,6 +20,9 @@ from rsfiqa.regions.formats.mask_set import MaskSet
 CATEGORY = {"id": 1, "name": "region", "supercategory": "region"}
 """Regions have no class: all are of this one."""
 
+_FURTHEST = 2
+"""How many times the picture's longer side away a polygon may reach."""
+
 
 def to_coco(
     partition: Partition, *, image: str, info: Mapping[str, Any] | None = None
@@ -158,7 +161,7 @@ def _compressed(segmentation: Any, size: tuple[int, int] | None) -> dict[str, An
         if size is None:
             raise KeyError("a polygon needs images[0] with height and width")
         height, width = size
-        rle = coco.merge(coco.frPyObjects(segmentation, height, width))
+        rle = coco.merge(coco.frPyObjects(_polygons(segmentation, height, width), height, width))
         return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
     height, width = (int(side) for side in segmentation["size"])
     counts = segmentation["counts"]
@@ -171,3 +174,21 @@ def _compressed(segmentation: Any, size: tuple[int, int] | None) -> dict[str, An
         return {"size": [height, width], "counts": counts["counts"].decode("ascii")}
     counts.encode("ascii")
     return {"size": [height, width], "counts": counts}
+
+
+def _polygons(segmentation: list[Any], height: int, width: int) -> list[list[float]]:
+    """Polygons that pycocotools can draw: it trusts what it is given, and its memory follows it.
+
+    Those of fewer than three points, which it would take for boxes, enclose nothing and are left out.
+    """
+    polygons = [[float(coordinate) for coordinate in polygon] for polygon in segmentation]
+    most = _FURTHEST * max(height, width)
+    for polygon in polygons:
+        if len(polygon) % 2:
+            raise ValueError(f"a polygon has {len(polygon)} coordinates, not two a point")
+        if not all(-most <= coordinate <= most for coordinate in polygon):  # NaN neither
+            raise ValueError("a polygon lies far outside the picture")
+    drawn = [polygon for polygon in polygons if len(polygon) >= 6]
+    if not drawn:
+        raise ValueError("it has no polygon of three points or more")
+    return drawn

@@ -88,7 +88,7 @@ def read(json: Path, document: Any) -> Partition | MaskSet:
     present = np.unique(ids)
     try:
         named = sorted(int(entry["id"]) for entry in document["annotations"][0]["segments_info"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"the segments_info in {json} must give each segment an id.") from error
     if named != present[present > 0].tolist():
         raise DataError(

@@ -85,9 +85,10 @@ def _labels(masks: Sequence[Mapping[str, Any]], height: int, width: int) -> Labe
     for label, mask in enumerate(masks):
         if list(mask["size"]) != [height, width]:
             raise ValueError("they are of different sizes")
-        edges = runs.from_counts(runs.decompress(mask["counts"].encode("ascii")))
-        if edges.size and (edges[0] < 0 or edges[-1] > height * width):
+        lengths = runs.decompress(mask["counts"].encode("ascii"))
+        if lengths.size and (lengths.min() < 0 or lengths.sum() > height * width):
             raise ValueError("a mask covers more than the picture")
+        edges = runs.from_counts(lengths)
         edges = runs.resized(edges, (height, width), small)
         turns = np.zeros(flat.size + 1, np.int32)
         turns[edges[::2]] += 1
