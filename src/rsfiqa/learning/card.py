@@ -18,7 +18,7 @@ better, as the exact weighted sum of region scores.
 | regions | {segmenter} |
 | readings | {readings} |
 | trained on | {training_pictures} scored pictures{mirrored}, {spoiled_copies} locally spoiled copies{graded} |
-| chosen on | {validation_pictures} validation pictures |
+| {chosen} on | {validation_pictures} validation pictures |
 | seeds | {seeds} |
 | precision of the backbones in training | {precision} |
 | epochs, batch, learning rate, weight decay | {epochs}, {batch_size}, {learning_rate}, {weight_decay} |
@@ -53,6 +53,7 @@ def model_card(checkpoint: Checkpoint, command: str) -> str:
         ),
         segmenter=checkpoint.segmenter,
         readings=_readings(training),
+        chosen="chosen" if settings.get("keep", "best") == "best" else "validated",
         mirrored=" and their mirror images" if training.get("flips") else "",
         graded=_graded(training),
         unread=_unread(training),
