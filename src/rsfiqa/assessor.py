@@ -158,9 +158,7 @@ class RSFIQA(HubModel, library_name="rsfiqa"):
                 force_download=force_download,
                 local_files_only=local_files_only,
             )
-        encoder = build_encoder(checkpoint.encoder)
-        if precision == "bf16":
-            encoder.to_bf16()
+        encoder = build_encoder(checkpoint.encoder, precision=precision)
         extractor = FeatureExtractor(
             encoder,
             segmenter,

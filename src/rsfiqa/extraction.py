@@ -80,9 +80,10 @@ class FeatureExtractor:
     def name(self) -> str:
         """Identifies the features for caches: encoder with its branches, stem, segmenter and budget."""
         digest = hashlib.sha256()
-        taught = [p for branch in self.encoder.branches.values() for p in branch.parameters()]
-        for parameter in [*self.stem.parameters(), *taught]:
+        for parameter in self.stem.parameters():
             digest.update(parameter.detach().cpu().float().numpy().tobytes())
+        for branch in self.encoder.branches.values():
+            digest.update(branch.digest.encode())
         parts = [self.encoder.name, self.segmenter.name, str(self.pixel_budget)]
         return "|".join([*parts, digest.hexdigest()[:16]])
 

@@ -84,10 +84,7 @@ def ablation(
             show_default=DEFAULT_READER,
         ),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Folder of cached features.", show_default="asset cache"),
-    ] = None,
+    cache: common.FeatureCacheOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Train all anew, whatever is there.")
     ] = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,7 +99,16 @@ ScoreRangeOption = Annotated[
     tuple[float, float] | None,
     typer.Option(help="Lowest and highest possible score.", show_default="from the values"),
 ]
+FeatureCacheOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of cached features.", show_default="asset cache"),
+]
 LowerIsBetterOption = Annotated[bool, typer.Option(help="Low scores are good, as with DMOS.")]
+
+
+def given_command() -> str:
+    """This run's command line, as a shell takes it."""
+    return " ".join(["rsfiqa", *map(shlex.quote, sys.argv[1:])])
 
 
 def make_reader(

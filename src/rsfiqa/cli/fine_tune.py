@@ -6,8 +6,6 @@ rsfiqa fine-tune pictures/scores.csv --model scorer --out tuned
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
 STATE = "fine-tuning"
 """Folder of what an interrupted run left, inside that of the scorer."""
-_DATA_PANEL = "Data"
 
 
 def fine_tune(
@@ -59,27 +56,11 @@ def fine_tune(
     seed: common.SeedOption = 0,
     device: common.DeviceOption = "auto",
     precision: common.PrecisionOption = "fp32",
-    image_column: Annotated[
-        str, typer.Option(rich_help_panel=_DATA_PANEL, help="Column of the pictures' names.")
-    ] = "image",
-    score_column: Annotated[
-        str, typer.Option(rich_help_panel=_DATA_PANEL, help="Column of the human scores.")
-    ] = "mos",
-    score_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            rich_help_panel=_DATA_PANEL,
-            help="Lowest and highest possible score.",
-            show_default="from the values",
-        ),
-    ] = None,
-    lower_is_better: Annotated[
-        bool, typer.Option(rich_help_panel=_DATA_PANEL, help="Low scores are good, as with DMOS.")
-    ] = False,
-    cache: Annotated[
-        Path | None,
-        typer.Option(help="Folder of cached features.", show_default="asset cache"),
-    ] = None,
+    image_column: common.ImageColumnOption = "image",
+    score_column: common.ScoreColumnOption = "mos",
+    score_range: common.ScoreRangeOption = None,
+    lower_is_better: common.LowerIsBetterOption = False,
+    cache: common.FeatureCacheOption = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew, not where a run stopped.")
     ] = False,
@@ -153,6 +134,5 @@ def _write(checkpoint: Checkpoint, out: Path) -> None:
     from rsfiqa.learning.card import model_card
     from rsfiqa.scoring.checkpoint import save_checkpoint
 
-    command = " ".join(["rsfiqa", *map(shlex.quote, sys.argv[1:])])
-    card = model_card(checkpoint, command)
+    card = model_card(checkpoint, common.given_command())
     save_checkpoint(replace(checkpoint, card=card), out)

@@ -9,7 +9,6 @@ The same command teaches the embedded reader on a processor and a vision-languag
 from __future__ import annotations
 
 import shlex
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -274,7 +273,7 @@ def _teller(advance: common.Advance) -> Callable[[StepReport], None]:
 
 def _command(processes: int) -> str:
     launcher = f"accelerate launch --num_processes {processes} -m " if processes > 1 else ""
-    return launcher + " ".join(["rsfiqa", *map(shlex.quote, sys.argv[1:])])
+    return launcher + common.given_command()
 
 
 def _vlm_pupil(run: _Run, processes: Any, shown: bool) -> tuple[Pupil, str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rsfiqa.cli import common
 from rsfiqa.cli import train_output as output
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ class Run:
 
         save_checkpoint(checkpoint, self.out)
         write_config(self.config, self.out / RUN_CONFIG)
-        command = " ".join(["rsfiqa", *map(shlex.quote, sys.argv[1:])])
+        command = common.given_command()
         (self.out / "README.md").write_text(model_card(checkpoint, command), encoding="utf-8")
         srcc = output.figure(checkpoint.training["validation"]["srcc"])
         self._console.print(f"{checkpoint.name}: val SRCC {srcc}, written to {self.out}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from rsfiqa.cli import common
 from rsfiqa.cli import train_output as output
 from rsfiqa.cli.train_run import LEAKS, RUN_CONFIG, STATE, Run
 from rsfiqa.errors import ConfigError
@@ -174,7 +173,7 @@ class SplitRuns(Run):
         )
         prepared = bank.prepared(self.config, cut.training, cut.validation)
         checkpoint = run._train(prepared, state)
-        card = model_card(checkpoint, f"{_command()}  # {cut.name}")
+        card = model_card(checkpoint, f"{common.given_command()}  # {cut.name}")
         save_checkpoint(replace(checkpoint, card=card), folder)
         evaluation = evaluate_cut(bank, cut, prepared, checkpoint)
         told = {"split": cut.name, "part": "test", "scorer": checkpoint.name}
@@ -197,7 +196,11 @@ class SplitRuns(Run):
 
         found = CrossValidation(evaluations)
         Console().print(cross_validation_table(found, f"{self._name()}, {len(evaluations)} splits"))
-        settings = {"command": _command(), "splits": SPLITS, **plain_config(self.config)}
+        settings = {
+            "command": common.given_command(),
+            "splits": SPLITS,
+            **plain_config(self.config),
+        }
         write_cross_validation(found, self.out, run_config=settings)
         write_config(self.config, self.out / RUN_CONFIG, splits=SPLITS)
         self._console.print(f"written to {self.out}")
@@ -220,7 +223,3 @@ def _splits_of(given: str, data: ScoredImages) -> Splits:
     from rsfiqa.learning.splits import random_splits, read_splits
 
     return random_splits(data, count=int(given)) if given.isdecimal() else read_splits(given)
-
-
-def _command() -> str:
-    return " ".join(["rsfiqa", *map(shlex.quote, sys.argv[1:])])

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from rsfiqa.assets.integrity import sha256_of
+from rsfiqa.devices import Precision
 from rsfiqa.encoders.backbone import TimmBackbone
 from rsfiqa.encoders.fine_tuned import BranchConfig, load_branch
 from rsfiqa.encoders.grid import GridEncoder
@@ -24,7 +25,10 @@ DEFAULT_ENCODER: tuple[Mapping[str, Any], ...] = (
 
 
 def build_encoder(
-    specs: Sequence[Mapping[str, Any]] = DEFAULT_ENCODER, *, offline: bool | None = None
+    specs: Sequence[Mapping[str, Any]] = DEFAULT_ENCODER,
+    *,
+    precision: Precision = "fp32",
+    offline: bool | None = None,
 ) -> GridEncoder:
     """Build the backbones that `specs` describe, with their weights.
 
@@ -34,6 +38,7 @@ def build_encoder(
             safetensors file, and `pretrained` (true fetches timm's weights from the hub); and
             optional `fine_tuned`, a branch: its `depth`, `rank` and `weights`, a safetensors file
             (see `rsfiqa.encoders.fine_tuned`).
+        precision: `bf16` as by `GridEncoder.to_bf16`.
         offline: forbid the network; None asks `RSFIQA_OFFLINE`.
 
     Raises:
@@ -46,7 +51,10 @@ def build_encoder(
         for index, (backbone, spec) in enumerate(zip(backbones, specs, strict=True))
         if "fine_tuned" in spec
     }
-    return GridEncoder(backbones, branches)
+    encoder = GridEncoder(backbones, branches)
+    if precision == "bf16":
+        encoder.to_bf16()
+    return encoder
 
 
 def branch_config(spec: Mapping[str, Any]) -> BranchConfig:

@@ -14,9 +14,11 @@ loaded.
 from __future__ import annotations
 
 import copy
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -139,6 +141,14 @@ class FineTunedBranch(nn.Module):
     def taught(self) -> dict[str, Tensor]:
         """The weights that are taught, by name; what is not among them comes with the backbone."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    @cached_property
+    def digest(self) -> str:
+        """Identifies the weights of a frozen branch; made when first asked for, and kept."""
+        found = hashlib.sha256()
+        for parameter in self.parameters():
+            found.update(parameter.detach().cpu().float().numpy().tobytes())
+        return found.hexdigest()
 
     @torch.no_grad()
     def take(self, weights: Mapping[str, Tensor]) -> None:

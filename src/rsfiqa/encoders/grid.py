@@ -148,6 +148,12 @@ class GridEncoder(nn.Module):
         """The fine-tuned branch of a backbone, if it has one."""
         return self.branches.get(index)
 
+    def without_branches(self) -> GridEncoder:
+        """The same backbones, shared, with nothing behind the context."""
+        frozen = GridEncoder(self.backbones)
+        frozen._precision = self._precision
+        return frozen
+
     def maps(self, index: int, pixels: Tensor) -> FeatureMaps:
         """What one backbone says of RGB pictures `[B, 3, H, W]` in 0..1, sized as it takes them."""
         rows, columns = grid_shape(pixels.shape[-2], pixels.shape[-1])

@@ -25,9 +25,13 @@ from rsfiqa.encoders.fine_tuned import BranchConfig, FineTunedBranch, branch_to_
 from rsfiqa.encoders.grid import GridEncoder, to_tensor
 from rsfiqa.errors import ConfigError
 from rsfiqa.extraction import FeatureExtractor, PictureFeatures
-from rsfiqa.images import PIXEL_BUDGET, load_image, resize_to_budget
 from rsfiqa.learning.datasets import ScoredImages
-from rsfiqa.learning.fine_tuning import FineTuningReport, ScoredPictures, fine_tune
+from rsfiqa.learning.fine_tuning import (
+    FineTuningReport,
+    ScoredPictures,
+    fine_tune,
+    load_as_encoded,
+)
 from rsfiqa.learning.fine_tuning_config import FineTuningConfig
 from rsfiqa.learning.metrics import correlations
 from rsfiqa.learning.prepared import Progress, Recipe, split, teller, told
@@ -156,8 +160,8 @@ def with_verdicts(checkpoint: Checkpoint, count: int) -> Checkpoint:
 
 
 def _resized(scorer: RegionScorer, verdicts: int) -> RegionScorer:
-    frozen = scorer.config.context_dim - scorer.config.verdicts
-    config = replace(scorer.config, context_dim=frozen + verdicts, verdicts=verdicts)
+    context_dim = scorer.config.frozen_dim + verdicts
+    config = replace(scorer.config, context_dim=context_dim, verdicts=verdicts)
     resized = RegionScorer(config)
     resized.load_state_dict(scorer.state_dict())
     return resized.eval()
@@ -180,9 +184,9 @@ def _taught(
     torch.manual_seed(plan.config.seed)  # of the head
     (whole,) = build_encoder([spec]).backbones
     branch = FineTunedBranch(whole, config).to(device)
-    shallow = build_encoder([{**spec, "indices": list(spec["indices"])[: config.depth + 1]}])
-    if plan.precision == "bf16":
-        shallow.to_bf16()
+    shallow = build_encoder(
+        [{**spec, "indices": list(spec["indices"])[: config.depth + 1]}], precision=plan.precision
+    )
     if shallow.backbones[0].input_size != "grid":
         shallow.to(memory_format=torch.channels_last)
     shallow.to(device).eval()
@@ -220,13 +224,10 @@ def _features(
 ) -> tuple[list[PictureFeatures], list[PictureFeatures]]:
     """Features of all pictures: those of the frozen encoder, and the branches' verdicts behind them."""
     device = choose_device(plan.device)
-    encoder = build_encoder(branched.encoder)
-    frozen = build_encoder(before.encoder)
-    if plan.precision == "bf16":
-        encoder.to_bf16()
-        frozen.to_bf16()
-    encoder.to(device).eval()
-    extractor = FeatureExtractor(frozen, EmbeddedSegmenter(), before.stem, device=device)
+    encoder = build_encoder(branched.encoder, precision=plan.precision).to(device).eval()
+    extractor = FeatureExtractor(
+        encoder.without_branches(), EmbeddedSegmenter(), before.stem, device=device
+    )
     folder = plan.cache or cache_folder() / "features"
     cache = feature_cache(folder, extractor, default_reader(before.reads), plan.precision)
 
@@ -243,8 +244,7 @@ def _features(
 @torch.inference_mode()
 def _verdicts(encoder: GridEncoder, path: Path) -> Tensor:
     """What the branches say of a picture, `[n]`."""
-    pixels = to_tensor(resize_to_budget(load_image(path).pixels, PIXEL_BUDGET))
-    pixels = pixels.to(next(encoder.parameters()).device)
+    pixels = to_tensor(load_as_encoded(path)).to(next(encoder.parameters()).device)
     found = [branch(encoder.maps(i, pixels)) for i, branch in encoder.branches.items()]
     return torch.cat(found).cpu()
 

@@ -158,7 +158,7 @@ class _Run:
         branch = self.averaged.eval()
         found = []
         for path in paths:
-            pixels = to_tensor(_loaded(path)).to(self._device)
+            pixels = to_tensor(load_as_encoded(path)).to(self._device)
             found.append(float(to_score(self._logits(branch, pixels))))
         return found
 
@@ -209,7 +209,7 @@ class _Run:
             chosen = order[batch * size : (batch + 1) * size]
             grades = plans[batch * each : (batch + 1) * each]
             wanted = [*chosen, *(plan.source for plan in grades)]
-            pictures = [_loaded(self._paths[i]) for i in wanted]
+            pictures = [load_as_encoded(self._paths[i]) for i in wanted]
             rows = _side(min(p.shape[0] for p in pictures), self._config.crop)
             columns = _side(min(p.shape[1] for p in pictures), self._config.crop)
             crops = [_cropped(p, rows, columns, rng) for p in pictures]
@@ -221,8 +221,12 @@ class _Run:
             yield pixels.to(self._device), self._targets[chosen].to(self._device)
 
 
-def _loaded(path: Path) -> npt.NDArray[np.uint8]:
-    """A picture at the size at which it is encoded."""
+def load_as_encoded(path: Path) -> npt.NDArray[np.uint8]:
+    """A picture `[H, W, 3]` at the size at which inference encodes it.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
     return resize_to_budget(load_image(path).pixels, PIXEL_BUDGET)
 
 

@@ -252,9 +252,7 @@ def _features(
 ) -> FeatureCache:
     """What computes features, or finds them."""
     reader, sentences = _build_reading(recipe, device)
-    encoder = build_encoder(recipe.encoder)
-    if recipe.precision == "bf16":
-        encoder.to_bf16()
+    encoder = build_encoder(recipe.encoder, precision=recipe.precision)
     stem = Stem(encoder.groups, STEM_WIDTH, encoder.context_dim)
     extractor = FeatureExtractor(encoder, EmbeddedSegmenter(), stem, device=choose_device(device))
     folder = cache or cache_folder() / "features"

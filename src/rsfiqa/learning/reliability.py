@@ -76,7 +76,7 @@ class Judged:
         contexts: list[Tensor] = []
         predicted: list[float] = []
         chunk: list[PictureFeatures] = []
-        width = scorer.config.context_dim - scorer.config.verdicts
+        width = scorer.config.frozen_dim
 
         def judge() -> None:
             predicted.extend(predict(scorer, chunk))

@@ -64,9 +64,7 @@ def add_reliability(
             f"{checkpoint.name} was trained without readings and sees none; leave reader out."
         )
     train, held = split(data, Recipe())
-    encoder = build_encoder(checkpoint.encoder)
-    if precision == "bf16":
-        encoder.to_bf16()
+    encoder = build_encoder(checkpoint.encoder, precision=precision)
     extractor = FeatureExtractor(
         encoder, EmbeddedSegmenter(), checkpoint.stem, device=choose_device(device)
     )

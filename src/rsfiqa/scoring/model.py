@@ -63,6 +63,11 @@ class ScorerConfig:
     description_dim: int = 384
     verdicts: int = 0
 
+    @property
+    def frozen_dim(self) -> int:
+        """Width of the whole-picture features without verdicts."""
+        return self.context_dim - self.verdicts
+
 
 class ContextHead(nn.Module):
     """What the whole picture says of quality: features `[B, D]` → logits `[B]`.
@@ -73,7 +78,7 @@ class ContextHead(nn.Module):
     def __init__(self, config: ScorerConfig) -> None:
         super().__init__()
         self.verdicts = config.verdicts
-        self.frozen = config.context_dim - config.verdicts
+        self.frozen = config.frozen_dim
         self.layers = _head(self.frozen, config)
 
     def forward(self, context: Tensor) -> Tensor:
